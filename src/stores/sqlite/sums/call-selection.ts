@@ -43,12 +43,18 @@ export class CallSelection {
   constructor(db: DatabaseSync, names: Names) {
     this.#db = db
     this.#names = names
-    const columns = 'SELECT subject, calls FROM calls WHERE simulated = ? AND kind = ? AND day = ?'
-    this.#ofSubject = this.#db.prepare(`${columns} AND subject = ? ORDER BY part`, { returnArrays: true })
-    this.#ofDay = this.#db.prepare(columns, { returnArrays: true })
-    const day = 'SELECT day FROM calls WHERE simulated = ? AND kind = ? ORDER BY day'
-    this.#firstDay = this.#db.prepare(`${day} LIMIT 1`)
-    this.#lastDay = this.#db.prepare(`${day} DESC LIMIT 1`)
+    const ofDay = ['calls', 'past_calls'].map(
+      (table) => (condition: string) =>
+        `SELECT subject, part, calls FROM ${table} WHERE simulated = ?1 AND kind = ?2 AND day = ?3 ${condition}`,
+    )
+    const both = (condition: string) => ofDay.map((sql) => sql(condition)).join(' UNION ALL ')
+    this.#ofSubject = this.#db.prepare(both('AND subject = ?4'), { returnArrays: true })
+    this.#ofDay = this.#db.prepare(both(''), { returnArrays: true })
+    const day = 'SELECT day FROM calls WHERE simulated = ?1 AND kind = ?2 ORDER BY day'
+    this.#firstDay = this.#db.prepare(`SELECT min(day) AS day FROM
+      (SELECT * FROM (${day} LIMIT 1) UNION ALL SELECT * FROM (SELECT day FROM past_calls ORDER BY day LIMIT 1))`)
+    this.#lastDay = this.#db.prepare(`SELECT max(day) AS day FROM
+      (SELECT * FROM (${day} DESC LIMIT 1) UNION ALL SELECT * FROM (SELECT day FROM past_calls ORDER BY day DESC LIMIT 1))`)
   }
 
   /** The calls of a span, each in the same object. */
@@ -59,7 +65,7 @@ export class CallSelection {
       const at = [simulated ? 1 : 0, kind, day]
       const rows: unknown = subject === undefined ? this.#ofDay.iterate(...at) : this.#ofSubject.iterate(...at, subject)
       const isWhole = day * DAY >= from && (day + 1) * DAY <= until
-      for (const [name, bytes] of rows as Iterable<SQLOutputValue[]>) {
+      for (const [name, , bytes] of rows as Iterable<SQLOutputValue[]>) {
         placed.subject = String(name)
         if (!(bytes instanceof Uint8Array)) continue
         this.#unpacker.open(bytes, day)
@@ -74,8 +80,8 @@ export class CallSelection {
   /** The days of a span, ascending, from the first to the last that has calls. */
   daysOf(simulated: boolean, kind: CallKind, from: number, until: number): number[] {
     const at = [simulated ? 1 : 0, kind]
-    const [first, last] = [this.#firstDay.get(...at)?.day, this.#lastDay.get(...at)?.day].map(Number)
-    if (first === undefined || last === undefined || Number.isNaN(first)) return []
+    const [first, last] = [this.#firstDay.get(...at)?.day, this.#lastDay.get(...at)?.day]
+    if (typeof first !== 'number' || typeof last !== 'number') return []
     const start = Math.max(first, Math.floor(from / DAY))
     const end = Math.min(last, Math.ceil(until / DAY) - 1)
     return Array.from({ length: Math.max(0, end - start + 1) }, (_, index) => start + index)

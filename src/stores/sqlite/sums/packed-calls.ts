@@ -33,7 +33,7 @@ const CERTAINTIES: readonly Certainty[] = ['exact', 'estimated', 'upperBound']
 
 /*
  * A call begins with one byte: ending, certainty × 8, and flags for what most calls lack. No call begins with `SEQ_BASE`: after that
- * byte comes a `settledSeq` that the following calls count from.
+ * byte comes the `settledSeq` of the next call. The others hold the distance to the call before.
  */
 const CERTAINTY_FACTOR = 8
 const HAS_CACHE = 0x20
@@ -44,6 +44,13 @@ const SEQ_BASE = 0xff
 const WIDE_COST_PART = 1_000_000_000_000n
 const MAX_PLAIN_COST = BigInt(Number.MAX_SAFE_INTEGER)
 
+/** A bucket of a histogram from here on takes a second byte. */
+const LONG_BUCKET = 0xff
+
+/** Small distances of either sign as small numbers. */
+const zigzag = (distance: number) => (distance >= 0 ? distance * 2 : -distance * 2 - 1)
+const unzigzag = (value: number) => (value % 2 === 0 ? value / 2 : -(value + 1) / 2)
+
 /** At most this many bytes for a call. */
 const MAX_CALL_BYTES = 192
 const INITIAL_BYTES = 1024
@@ -52,7 +59,7 @@ const INITIAL_BYTES = 1024
 export class CallPacker {
   #bytes = new Uint8Array(INITIAL_BYTES)
   #length = 0
-  #base = 0
+  #lastSeq = 0
 
   reset(): void {
     this.#length = 0
@@ -66,7 +73,7 @@ export class CallPacker {
     }
     if (this.#length === 0) {
       this.#bytes[this.#length++] = SEQ_BASE
-      this.#number((this.#base = call.seq))
+      this.#number((this.#lastSeq = call.seq))
     }
     const hasCache = call.cacheReadTokens + call.cacheWriteTokens > 0
     const isWide = call.costNanoUsd < 0n || call.costNanoUsd > MAX_PLAIN_COST
@@ -77,7 +84,8 @@ export class CallPacker {
       (call.items > 0 ? HAS_ITEMS : 0) +
       (isWide ? HAS_WIDE_COST : 0)
     this.#bytes[this.#length++] = call.quarter % QUARTERS_PER_DAY
-    this.#number(call.seq - this.#base)
+    this.#number(call.seq - this.#lastSeq)
+    this.#lastSeq = call.seq
     this.#number(call.target)
     this.#number(call.holder)
     this.#number(call.user)
@@ -85,8 +93,8 @@ export class CallPacker {
     this.#number(call.operation)
     this.#number(call.inputTokens)
     this.#number(call.outputTokens)
-    this.#number(call.latencyBucket + 1)
-    this.#number(call.firstTokenBucket + 1)
+    this.#bucket(call.latencyBucket + 1)
+    this.#bucket(call.firstTokenBucket < 0 ? 0 : 1 + zigzag(call.latencyBucket - call.firstTokenBucket))
     if (hasCache) {
       this.#number(call.cacheReadTokens)
       this.#number(call.cacheWriteTokens)
@@ -109,6 +117,12 @@ export class CallPacker {
       rest = Math.floor(rest / 0x80)
     }
     this.#bytes[this.#length++] = rest
+  }
+
+  /** One byte for nearly all. */
+  #bucket(value: number): void {
+    if (value >= LONG_BUCKET) this.#bytes[this.#length++] = LONG_BUCKET
+    this.#bytes[this.#length++] = value % LONG_BUCKET
   }
 
   #wideCost(costNanoUsd: bigint): void {
@@ -142,7 +156,7 @@ export class CallUnpacker {
   }
   #bytes: Uint8Array = new Uint8Array(0)
   #at = 0
-  #base = 0
+  #lastSeq = 0
   #firstQuarter = 0
 
   /** @param day whole days since the epoch */
@@ -157,14 +171,15 @@ export class CallUnpacker {
     if (this.#at >= this.#bytes.length) return false
     if (this.#bytes[this.#at] === SEQ_BASE) {
       this.#at += 1
-      this.#base = this.#number()
+      this.#lastSeq = this.#number()
     }
     const { call } = this
     const head = this.#bytes[this.#at++] ?? 0
     call.ending = ENDINGS[head % CERTAINTY_FACTOR] ?? 'completed'
     call.certainty = CERTAINTIES[(head >> 3) & 3] ?? 'exact'
     call.quarter = this.#firstQuarter + (this.#bytes[this.#at++] ?? 0)
-    call.seq = this.#base + this.#number()
+    this.#lastSeq += this.#number()
+    call.seq = this.#lastSeq
     call.target = this.#number()
     call.holder = this.#number()
     call.user = this.#number()
@@ -172,8 +187,9 @@ export class CallUnpacker {
     call.operation = this.#number()
     call.inputTokens = this.#number()
     call.outputTokens = this.#number()
-    call.latencyBucket = this.#number() - 1
-    call.firstTokenBucket = this.#number() - 1
+    call.latencyBucket = this.#bucket() - 1
+    const firstToken = this.#bucket()
+    call.firstTokenBucket = firstToken === 0 ? -1 : call.latencyBucket - unzigzag(firstToken - 1)
     const hasCache = (head & HAS_CACHE) !== 0
     call.cacheReadTokens = hasCache ? this.#number() : 0
     call.cacheWriteTokens = hasCache ? this.#number() : 0
@@ -193,6 +209,11 @@ export class CallUnpacker {
       value += (byte - 0x80) * factor
       factor *= 0x80
     }
+  }
+
+  #bucket(): number {
+    const byte = this.#bytes[this.#at++] ?? 0
+    return byte < LONG_BUCKET ? byte : LONG_BUCKET + (this.#bytes[this.#at++] ?? 0)
   }
 
   #wideCost(): bigint {

@@ -10,7 +10,8 @@ export const SUMS_VERSION = 1
 /**
  * `sum`: one row for each value of a dimension and each span of time; `at` is the beginning of the span and `tier` its length, both in
  * quarter hours (UTC). `calls`: packed calls by subject and day (UTC); `part` 0 grows, larger parts do not. Both begin with the time, so
- * that the calls of the present are written to few pages.
+ * that the calls of the present are written to few pages. `past_calls`: the same once a day is over, written once and in order, which
+ * leaves no page half empty.
  */
 export const SUMS_SCHEMA = `
   CREATE TABLE name (id INTEGER PRIMARY KEY, kind TEXT NOT NULL, text TEXT NOT NULL, UNIQUE (kind, text));
@@ -49,7 +50,18 @@ export const SUMS_SCHEMA = `
     PRIMARY KEY (simulated, kind, day, subject, part)
   ) WITHOUT ROWID;
 
-  -- one row: the last entry that is counted, and the quarter hour before which there are sums by week
-  CREATE TABLE counted (seq INTEGER NOT NULL, call_id TEXT NOT NULL, weeks_until INTEGER NOT NULL);
-  INSERT INTO counted VALUES (0, '', 0);
+  CREATE TABLE past_calls (
+    day INTEGER NOT NULL,
+    simulated INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    part INTEGER NOT NULL,
+    calls BLOB NOT NULL,
+    PRIMARY KEY (day, simulated, kind, subject, part)
+  ) WITHOUT ROWID;
+
+  -- one row: the last entry that is counted, the quarter hour before which there are sums by week, and the day before which calls are past
+  CREATE TABLE counted (
+    seq INTEGER NOT NULL, call_id TEXT NOT NULL, weeks_until INTEGER NOT NULL, past_until INTEGER NOT NULL);
+  INSERT INTO counted VALUES (0, '', 0, 0);
 `

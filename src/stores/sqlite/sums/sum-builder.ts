@@ -16,6 +16,9 @@ export type CallKind = (typeof CALL_KINDS)[number]
 /** A subject with so many calls in one transaction gets a part of its own, so that no blob that grows becomes large. */
 const MIN_PART_CALLS = 64
 
+/** Days whose calls are moved in one transaction. */
+const MAX_DAYS_PER_STEP = 3
+
 /** Sums by the beginning of their span, dimension and value. */
 type SumsByPlace = Map<number, Map<string, Map<string, UsageSum>>>
 
@@ -28,9 +31,14 @@ export class SumBuilder {
   readonly #appendCalls: StatementSync
   readonly #saveCounted: StatementSync
   readonly #closeWeeks: StatementSync
+  readonly #firstDay: StatementSync
+  readonly #movePast: StatementSync
+  readonly #deleteMoved: StatementSync
   #countedSeq: number
   /** Sums by week are kept for all weeks before this quarter hour. */
   #weeksUntil: number
+  /** Calls of all days before this day are past. */
+  #pastUntil: number
 
   constructor(ledger: DatabaseSync, db: DatabaseSync, names: Names) {
     this.#db = db
@@ -39,11 +47,17 @@ export class SumBuilder {
     this.#writer = new SumWriter(db)
     this.#appendCalls = db.prepare(`INSERT INTO calls VALUES (?, ?, ?, ?, ?, ?)
       ON CONFLICT DO UPDATE SET calls = CAST(calls || excluded.calls AS BLOB)`)
-    this.#saveCounted = db.prepare('UPDATE counted SET seq = ?, call_id = ?, weeks_until = ?')
+    this.#saveCounted = db.prepare('UPDATE counted SET seq = ?, call_id = ?, weeks_until = ?, past_until = ?')
     this.#closeWeeks = db.prepare(WEEKS_SQL)
-    const counted = db.prepare('SELECT seq, weeks_until FROM counted').get()
+    const ofDay = `simulated IN (0, 1) AND kind IN (${CALL_KINDS.map((kind) => `'${kind}'`)}) AND day = ?`
+    this.#firstDay = db.prepare('SELECT min(day) AS day FROM calls')
+    this.#movePast = db.prepare(`INSERT INTO past_calls SELECT day, simulated, kind, subject, part, calls FROM calls
+      WHERE ${ofDay} ORDER BY simulated, kind, subject, part`)
+    this.#deleteMoved = db.prepare(`DELETE FROM calls WHERE ${ofDay}`)
+    const counted = db.prepare('SELECT seq, weeks_until, past_until FROM counted').get()
     this.#countedSeq = Number(counted?.seq)
     this.#weeksUntil = Number(counted?.weeks_until)
+    this.#pastUntil = Number(counted?.past_until)
   }
 
   /** The last `settledSeq` that is in the sums. */
@@ -53,7 +67,7 @@ export class SumBuilder {
 
   /** Counts at most `maxCalls` more calls, in one transaction. Returns how many. */
   count(maxCalls: number): number {
-    const before = this.#weeksUntil
+    const [weeksUntil, pastUntil] = [this.#weeksUntil, this.#pastUntil]
     this.#db.exec('BEGIN')
     try {
       const calls = this.#rows.after(this.#countedSeq, maxCalls)
@@ -65,7 +79,8 @@ export class SumBuilder {
     } catch (error) {
       if (this.#db.isTransaction) this.#db.exec('ROLLBACK')
       this.#names.forget()
-      this.#weeksUntil = before
+      this.#weeksUntil = weeksUntil
+      this.#pastUntil = pastUntil
       throw error
     }
   }
@@ -76,7 +91,8 @@ export class SumBuilder {
       for (const kind of CALL_KINDS) this.#writeCalls(simulated, kind, ofRealm)
     }
     this.#finishWeeks(last.quarter)
-    this.#saveCounted.get(last.seq, last.callId, this.#weeksUntil)
+    this.#finishDays(last.quarter)
+    this.#saveCounted.get(last.seq, last.callId, this.#weeksUntil, this.#pastUntil)
   }
 
   #writeSums(simulated: boolean, calls: readonly CountedCall[]): void {
@@ -120,6 +136,19 @@ export class SumBuilder {
     if (until <= this.#weeksUntil) return
     for (const dimension of FINE_DIMENSIONS) this.#closeWeeks.get(dimension, this.#weeksUntil, until)
     this.#weeksUntil = until
+  }
+
+  /** Moves the calls of days that ended at least a day ago, a few days at a time. Calls of those days that come later stay where they are. */
+  #finishDays(quarter: number): void {
+    const until = Math.floor(quarter / DAY) - 1
+    const [first] = this.#pastUntil >= until ? [] : [this.#firstDay.get()?.day]
+    if (first === undefined) return
+    const from = Math.max(this.#pastUntil, Number(first))
+    this.#pastUntil = Math.min(until, from + MAX_DAYS_PER_STEP)
+    for (let day = from; day < this.#pastUntil; day++) {
+      this.#movePast.get(day)
+      this.#deleteMoved.get(day)
+    }
   }
 }
 
