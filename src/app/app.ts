@@ -29,7 +29,7 @@ import { readOverrides } from '../overrides/documents.ts'
 import { KeyCipher } from '../overrides/key-cipher.ts'
 import type { ConfigurationState, Overrides } from '../overrides/overrides.ts'
 import { providerWarnings } from '../overrides/providers.ts'
-import { settingsInForce } from '../overrides/settings.ts'
+import { retentionDaysOf, settingsInForce } from '../overrides/settings.ts'
 import { createPriceBook, type EditablePriceBook } from '../prices/price-book.ts'
 import { chooseDefaultModel, listModels, ProvidersInForce } from '../providers/index.ts'
 import type { Provider } from '../providers/provider.ts'
@@ -49,6 +49,7 @@ import { UpstreamLimitTracker } from '../telemetry/upstream-limit-tracker.ts'
 import { adminNames, nameWarnings, priceRowWarnings } from './load-configuration.ts'
 import { PriceUpkeep } from './price-upkeep.ts'
 import { ConfigurationInForce } from './reload.ts'
+import { startRetention } from './retention.ts'
 import { shutdown } from './shutdown.ts'
 import { startSweeping } from './sweep.ts'
 import { warningSubjects } from './warning-subjects.ts'
@@ -134,6 +135,7 @@ export async function createApp(parts: AppParts): Promise<App> {
   await reload(parts.file)
   await upkeep.start()
   const stopSweeping = startSweeping({ clock, timers, telemetry, store })
+  const stopDeleting = startRetention({ clock, timers, telemetry, store, days: () => retentionDaysOf(live.state) })
   return {
     app,
     gate,
@@ -158,6 +160,7 @@ export async function createApp(parts: AppParts): Promise<App> {
       refusalCounter,
       alerts,
       stopSweeping,
+      stopDeleting,
     }),
   }
 }

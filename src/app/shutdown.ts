@@ -21,6 +21,7 @@ interface ShutdownParts {
   readonly refusalCounter: Pick<RefusalCounter, 'flush'>
   readonly alerts: Pick<Alerts, 'close'>
   readonly stopSweeping: () => void
+  readonly stopDeleting: () => void
 }
 
 const POLL_INTERVAL_MS = 20
@@ -32,7 +33,19 @@ const MAX_SETTLE_POLLS = 50
  * left then is cut and settled. The promise resolves once the ledger, the providers' pools and the tokenizer are closed.
  */
 export function shutdown(parts: ShutdownParts): (waitMs: number) => Promise<void> {
-  const { clock, timers, gate, store, providers, inputCounter, upkeep, refusalCounter, alerts, stopSweeping } = parts
+  const {
+    clock,
+    timers,
+    gate,
+    store,
+    providers,
+    inputCounter,
+    upkeep,
+    refusalCounter,
+    alerts,
+    stopSweeping,
+    stopDeleting,
+  } = parts
   const waitForNextPoll = () => new Promise<void>((resolve) => timers.setTimeout(resolve, POLL_INTERVAL_MS))
   return async (waitMs) => {
     gate.close()
@@ -42,6 +55,7 @@ export function shutdown(parts: ShutdownParts): (waitMs: number) => Promise<void
     for (let polls = 0; gate.movesInProgress + gate.activeLeases > 0 && polls < MAX_SETTLE_POLLS; polls++)
       await waitForNextPoll()
     stopSweeping()
+    stopDeleting()
     upkeep.stop()
     await upkeep.idle()
     await refusalCounter.flush()

@@ -43,6 +43,18 @@ export function parseCount(min: number, max: number): SettingParser<number> {
   }
 }
 
+export const MIN_RETENTION_DAYS = 32
+export const MAX_RETENTION_DAYS = 36_500
+export const RETENTION_EXPECTED = `must be a whole number from ${MIN_RETENTION_DAYS} to ${MAX_RETENTION_DAYS}: a limit of a calendar month needs the rows of that month`
+
+/** Days, or null for ever. */
+export function parseRetentionDays(text: string): number | null {
+  if (text === '') return null
+  const days = /^\d{1,5}$/.test(text) ? Number(text) : 0
+  if (days < MIN_RETENTION_DAYS || days > MAX_RETENTION_DAYS) throw new Error(RETENTION_EXPECTED)
+  return days
+}
+
 /** A limit on requests, tokens or calls in flight. */
 export function parseCountLimit(text: string): bigint {
   if (!/^\d{1,15}$/.test(text)) throw new Error('must be a whole number, or empty for no limit')

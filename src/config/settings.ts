@@ -16,6 +16,7 @@ import {
   parseKeys,
   parseOneOf,
   parseOptionalUrl,
+  parseRetentionDays,
   parseSecret,
   parseStoreUrl,
   parseText,
@@ -141,6 +142,11 @@ const LIMIT_SETTINGS = {
 
 const CALL_SETTINGS = {
   USAGE_HISTORY_SIZE: setting('10000', parseCount(0, 1_000_000), 'Newest calls kept in memory.'),
+  RETENTION_DAYS: setting(
+    '',
+    parseRetentionDays,
+    'Days for which the ledger keeps the rows of calls, 32 at least; their sums stay. Empty: for ever.',
+  ),
   TOKEN_RESERVATION: setting(
     'estimate',
     parseOneOf('estimate', 'worst'),

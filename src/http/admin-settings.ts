@@ -2,6 +2,7 @@
 
 import { z } from 'zod'
 import { modelSchema } from '../config/schema.ts'
+import { MAX_RETENTION_DAYS, MIN_RETENTION_DAYS, RETENTION_EXPECTED } from '../config/setting-parsers.ts'
 import { isRecord } from '../core/json-values.ts'
 import type { ConfigurationState, LiveConfiguration } from '../overrides/overrides.ts'
 import { changeSettings } from '../overrides/settings.ts'
@@ -23,6 +24,8 @@ export const setSettingsSchema = z.strictObject({
   default_provider: z.string().nullable(),
   /** By the provider's name. */
   default_models: z.record(z.string(), z.string()),
+  /** Days for which the ledger keeps the rows of calls. */
+  retention_days: z.number().int().nullable(),
 })
 
 export const SET_SETTINGS = endpoint({
@@ -33,6 +36,11 @@ export const SET_SETTINGS = endpoint({
   body: z.strictObject({
     default_provider: z.string().min(1).nullish(),
     default_models: modelsSchema.optional(),
+    retention_days: z
+      .int(RETENTION_EXPECTED)
+      .min(MIN_RETENTION_DAYS, RETENTION_EXPECTED)
+      .max(MAX_RETENTION_DAYS, RETENTION_EXPECTED)
+      .nullish(),
   }),
   answer: setSettingsSchema,
 }).handle(async ({ live }, { sender, body }) => {
@@ -41,5 +49,9 @@ export const SET_SETTINGS = endpoint({
 })
 
 export function setSettingsJson({ overrides }: ConfigurationState): z.output<typeof setSettingsSchema> {
-  return { default_provider: overrides.defaultProvider, default_models: Object.fromEntries(overrides.defaultModels) }
+  return {
+    default_provider: overrides.defaultProvider,
+    default_models: Object.fromEntries(overrides.defaultModels),
+    retention_days: overrides.retentionDays,
+  }
 }

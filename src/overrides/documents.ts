@@ -8,7 +8,7 @@ import { providerAddress } from './address.ts'
 import { readStoredAlerts } from './alerts.ts'
 import { type KeyCipher, type SealedKey, sealedKeySchema } from './key-cipher.ts'
 import type { Overrides, ProviderRecord, StoredKey } from './overrides.ts'
-import { DEFAULT_MODELS_ID, DEFAULT_PROVIDER_ID } from './settings.ts'
+import { DEFAULT_MODELS_ID, DEFAULT_PROVIDER_ID, RETENTION_DAYS_ID } from './settings.ts'
 
 const providerSchema = z.strictObject({
   api_key: z.string().nullable(),
@@ -80,14 +80,16 @@ async function openKey(
 function readSettings(documents: readonly Document[], ignore: (document: Document) => void) {
   let defaultProvider: string | null = null
   let defaultModels: ReadonlyMap<string, string> = new Map()
+  let retentionDays: number | null = null
   for (const document of documents) {
     const { id, value } = document
     const models = id === DEFAULT_MODELS_ID ? modelsSchema.safeParse(value).data : undefined
     if (models) defaultModels = new Map(Object.entries(models))
     else if (id === DEFAULT_PROVIDER_ID && typeof value === 'string') defaultProvider = value
+    else if (id === RETENTION_DAYS_ID && typeof value === 'number') retentionDays = value
     else ignore(document)
   }
-  return { defaultProvider, defaultModels }
+  return { defaultProvider, defaultModels, retentionDays }
 }
 
 function readRows(documents: readonly Document[], ignore: (document: Document) => void) {

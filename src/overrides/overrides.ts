@@ -29,6 +29,8 @@ export interface Overrides {
   readonly defaultProvider: string | null
   /** Default models by the name of their provider. */
   readonly defaultModels: ReadonlyMap<string, string>
+  /** Days for which rows are kept. Null: the settings decide. */
+  readonly retentionDays: number | null
   /** In the words of bursar.json. A row takes the place of the file's row for the same model. */
   readonly prices: readonly FilePrice[]
   readonly providers: ReadonlyMap<string, ProviderRecord>
@@ -39,6 +41,7 @@ export interface Overrides {
 export const NO_OVERRIDES: Overrides = {
   defaultProvider: null,
   defaultModels: new Map(),
+  retentionDays: null,
   prices: [],
   providers: new Map(),
   alerts: new Map(),

@@ -30,7 +30,8 @@ export function settingViews(state: ConfigurationState): readonly SettingView[] 
 /** The values in force that take the place of settings, by the setting's name. Keys are in disguise. */
 function valuesSetHere(state: ConfigurationState): ReadonlyMap<string, string> {
   const values = new Map<string, string>()
-  const { defaultProvider, providers } = state.overrides
+  const { defaultProvider, providers, retentionDays } = state.overrides
+  if (retentionDays !== null) values.set('RETENTION_DAYS', `${retentionDays}`)
   if (defaultProvider !== null) values.set('DEFAULT_LLM_PROVIDER', defaultProvider)
   for (const { name, settings } of BUILT_IN_PROVIDERS) {
     const model = defaultModelOf(name, state)

@@ -13,10 +13,12 @@ import { defaultModelOf, providerNames } from './providers.ts'
 export interface SettingsChange {
   readonly default_provider?: string | null | undefined
   readonly default_models?: Readonly<Record<string, string | null>> | null | undefined
+  readonly retention_days?: number | null | undefined
 }
 
 export const DEFAULT_PROVIDER_ID = 'default_provider'
 export const DEFAULT_MODELS_ID = 'default_models'
+export const RETENTION_DAYS_ID = 'retention_days'
 
 /** Throws Problem `invalid_request` for a provider that there is not, and `conflict` for a setting that the environment decides. */
 export function changeSettings(state: ConfigurationState, change: SettingsChange): OverrideChange {
@@ -33,7 +35,11 @@ export function changeSettings(state: ConfigurationState, change: SettingsChange
     checkName(place, name, state)
     if (model !== null) refuseGiven(place, modelVariable(name), settings)
   }
+  const retentionDays = change.retention_days ?? null
+  if (retentionDays !== null) refuseGiven(RETENTION_DAYS_ID, 'RETENTION_DAYS', settings)
   const drafts: DocumentDraft[] = []
+  if (retentionDays !== overrides.retentionDays)
+    drafts.push({ kind: 'setting', id: RETENTION_DAYS_ID, value: retentionDays })
   if (defaultProvider !== overrides.defaultProvider)
     drafts.push({ kind: 'setting', id: DEFAULT_PROVIDER_ID, value: defaultProvider })
   const before = JSON.stringify([...overrides.defaultModels])
@@ -41,7 +47,7 @@ export function changeSettings(state: ConfigurationState, change: SettingsChange
     const value = defaultModels.size === 0 ? null : Object.fromEntries(defaultModels)
     drafts.push({ kind: 'setting', id: DEFAULT_MODELS_ID, value })
   }
-  return { overrides: { ...overrides, defaultProvider, defaultModels }, drafts }
+  return { overrides: { ...overrides, defaultProvider, defaultModels, retentionDays }, drafts }
 }
 
 function checkName(place: string, name: string, state: ConfigurationState): void {
@@ -65,6 +71,11 @@ function modelVariable(provider: string): string | undefined {
 export function defaultProviderOf({ settings, overrides }: ConfigurationState): string {
   const { given, DEFAULT_LLM_PROVIDER } = settings
   return given.has('DEFAULT_LLM_PROVIDER') ? DEFAULT_LLM_PROVIDER : (overrides.defaultProvider ?? DEFAULT_LLM_PROVIDER)
+}
+
+/** Days for which rows are kept. Null: for ever. */
+export function retentionDaysOf({ settings, overrides }: ConfigurationState): number | null {
+  return settings.RETENTION_DAYS ?? overrides.retentionDays
 }
 
 /** Names of models in the settings, with those that are set here in their place, for warnings of names that match nothing. */

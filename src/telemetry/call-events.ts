@@ -141,6 +141,8 @@ export type NoticeCode =
   | 'prices_not_downloaded'
   | 'prices_old'
   | 'provider_address_wrong'
+  | 'rows_deleted'
+  | 'rows_not_deleted'
   | 'setting_ignored'
   | 'store_write_failed'
   | 'sweep_failed'

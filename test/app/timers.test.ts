@@ -1,6 +1,7 @@
 // What the app does by the clock: it settles calls that expired, and waits for calls when it stops.
 
 import { expect, it } from 'vitest'
+import { startRetention } from '../../src/app/retention.ts'
 import { shutdown } from '../../src/app/shutdown.ts'
 import { startSweeping } from '../../src/app/sweep.ts'
 import type { Notice } from '../../src/telemetry/call-events.ts'
@@ -37,6 +38,50 @@ it('expired calls are settled every five seconds, also after one time failed, un
 })
 
 /** A gateway that is stopped: what happens, in order. */
+it('old rows are deleted every minute, step by step, also after one step failed, until that is stopped', async () => {
+  const clock = new ManualClock()
+  const startMs = clock.monoMs
+  const steps: (readonly [afterMs: number, daysAgo: number])[] = []
+  const notices: Notice[] = []
+  let days: number | null = null
+  const counts = [200, 7, 0]
+  const stop = startRetention({
+    clock,
+    timers: clock,
+    telemetry: { notify: (notice) => void notices.push(notice) },
+    days: () => days,
+    store: {
+      prune: async (beforeMs, now) => {
+        steps.push([now.monoMs - startMs, (now.wallMs - beforeMs) / 86_400_000])
+        if (steps.length === 4) throw new Error('the disk is full')
+        return counts.shift() ?? 0
+      },
+    },
+  })
+  const passMs = async (ms: number) => {
+    for (let passed = 0; passed < ms; passed += 20) {
+      clock.advance(20)
+      await settlePromises()
+    }
+  }
+  await passMs(60_000)
+  expect(steps).toEqual([])
+  days = 40
+  await passMs(120_100)
+  expect(steps).toEqual([
+    [120_000, 40],
+    [120_020, 40],
+    [120_040, 40],
+    [180_040, 40],
+  ])
+  expect(notices).toMatchObject([
+    { code: 'rows_deleted', level: 'info', details: { rows: 207, days: 40 } },
+    { code: 'rows_not_deleted', level: 'error', error: new Error('the disk is full') },
+  ])
+  stop()
+  expect(clock.timerCount).toBe(0)
+})
+
 function stoppingGateway(gate: { inFlight: number; activeLeases: number; movesInProgress: number }) {
   const clock = new ManualClock()
   const steps: string[] = []
@@ -52,12 +97,14 @@ function stoppingGateway(gate: { inFlight: number; activeLeases: number; movesIn
     refusalCounter: { flush: note('counts the last refusals') },
     alerts: { close: note('closes alerts') },
     stopSweeping: note('stops sweeping'),
+    stopDeleting: note('stops deleting old rows'),
   })
   return { clock, steps, close, gate }
 }
 
 const REST = [
   'stops sweeping',
+  'stops deleting old rows',
   'stops upkeep of prices',
   'counts the last refusals',
   'closes alerts',

@@ -128,6 +128,17 @@ describe('PUT /admin/settings', () => {
     expect(await config('OPENAI_MODEL')).toMatchObject({ value: 'of-env', source: 'environment' })
   })
 
+  it('sets for how many days rows are kept, unless the environment decides', async () => {
+    const { put, config } = await open()
+    expect(await put('settings', { retention_days: 40 })).toMatchObject({ body: { retention_days: 40 } })
+    expect(await config('RETENTION_DAYS')).toMatchObject({ value: '40', source: 'registry' })
+    await put('settings', {})
+    expect(await config('RETENTION_DAYS')).toMatchObject({ value: null, source: 'default' })
+    const decided = await open({ env: { RETENTION_DAYS: '90' } })
+    expect(await decided.put('settings', { retention_days: 40 })).toMatchObject({ status: 409 })
+    expect(await decided.config('RETENTION_DAYS')).toMatchObject({ value: '90', source: 'environment' })
+  })
+
   it.each([
     [{ default_provider: 'opnai' }, 'default_provider', 'Did you mean openai?'],
     [{ default_models: { 'anthropc\n': 'm' } }, 'default_models."anthropc\\n"', 'Did you mean anthropic?'],
@@ -137,7 +148,9 @@ describe('PUT /admin/settings', () => {
     [{ default_models: { constructor: 'm' } }, 'default_models.constructor', 'no provider is named constructor'],
     ['{"default_models":{"__proto__":"m"}}', 'default_models', 'must not have "__proto__"'],
     ['{"default_models":7}', 'default_models', 'must be an object'],
-    [{ retention_days: 9 }, null, 'retention_days'],
+    [{ retention_days: 9 }, 'retention_days', 'must be a whole number from 32 to 36500'],
+    [{ retention_days: '40' }, 'retention_days', 'must be a whole number from 32 to 36500'],
+    [{ retention: 40 }, null, 'retention_days'],
   ])('refuses %j', async (body, param, message) => {
     const { admin } = await open()
     const { status, body: answer } = await admin('settings', { body })

@@ -97,8 +97,8 @@ export class EntryWriter {
     const { usage, cost, providerCost } = outcome
     this.#settle.write`
       settled_seq ${seq},
-      ending ${outcome.ending},
-      certainty ${outcome.certainty},
+      ending ${this.codes.codeOf(outcome.ending)},
+      certainty ${this.codes.codeOf(outcome.certainty)},
       settled_at_ms ${outcome.settledAtMs},
       latency_ms ${outcome.latencyMs},
       time_to_first_token_ms ${outcome.timeToFirstTokenMs},

@@ -18,10 +18,14 @@ import { usageOfRow } from './usage-columns.ts'
 /** A row of `entry`, by column. */
 export type Row = Record<string, SQLOutputValue>
 
+/** Columns whose values may be codes, and their texts. */
+const DECODED_SQL = ['dialect', 'price_version', 'ending', 'certainty']
+  .map((column) => `${decodedSql(column)} AS ${column}_text`)
+  .join(', ')
+
 /** Selects whole entries, with integers as bigints, since money takes all 64 bits. @param where what follows `FROM entry` */
 export function prepareEntries(db: DatabaseSync, where: string): StatementSync {
-  const statement = db.prepare(`SELECT *, ${decodedSql('dialect')} AS dialect_text,
-    ${decodedSql('price_version')} AS price_version_text FROM entry ${where}`)
+  const statement = db.prepare(`SELECT *, ${DECODED_SQL} FROM entry ${where}`)
   statement.setReadBigInts(true)
   return statement
 }
@@ -85,8 +89,8 @@ function idempotencyOf(row: Row): CallFacts['idempotency'] {
 
 function outcomeOf(row: Row): Outcome {
   return {
-    ending: parseText(row.ending) as Ending,
-    certainty: parseText(row.certainty) as Certainty,
+    ending: parseText(row.ending_text) as Ending,
+    certainty: parseText(row.certainty_text) as Certainty,
     usage: usageOfRow(row),
     reasoningTokens: parseCount(row.reasoning_tokens) ?? 0,
     cost: {

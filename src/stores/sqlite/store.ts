@@ -56,6 +56,7 @@ export interface SqliteOptions {
 }
 
 const GENERATION_MS = 600_000
+const SECURED_FOR_MS = 60_000
 /** A month window of today may need rows that are 31 days old, and some hours by its time zone. */
 const MIN_ROW_AGE_MS = 32 * 86_400_000
 const DEFAULT_CHECKPOINT_MS = 1000
@@ -79,6 +80,9 @@ export class SqliteStore implements Store {
   readonly #probe: WriteProbe
   readonly #watch: FileWatch | undefined
   #closed = false
+  /** The last `settledSeq` that is in all sums for good, and when that was asked for. */
+  #securedSeq = 0
+  #securedAtMs = Number.NEGATIVE_INFINITY
   #generationTurnedAtMs: number
   /** Settled at opening. The first sweep returns them. */
   #expiredAtOpening: Entry[] = []
@@ -252,10 +256,13 @@ export class SqliteStore implements Store {
 
   async prune(beforeMs: number, now: Instant): Promise<number> {
     this.#setNow(now)
-    const maxSeq = await this.#reader.securedSeq()
+    if (now.monoMs - this.#securedAtMs >= SECURED_FOR_MS) {
+      this.#securedSeq = await this.#reader.securedSeq()
+      this.#securedAtMs = now.monoMs
+    }
     if (this.#closed || this.health.isLost || this.#reader.isChecking) return 0
     try {
-      return this.#pruner.prune(Math.min(beforeMs, now.wallMs - MIN_ROW_AGE_MS), maxSeq)
+      return this.#pruner.prune(Math.min(beforeMs, now.wallMs - MIN_ROW_AGE_MS), this.#securedSeq)
     } catch (error) {
       throw new StoreUnavailable('Old rows could not be deleted.', { cause: error })
     }

@@ -5,7 +5,7 @@ import { bucketOf } from '../../../core/histogram.ts'
 import type { Certainty, Ending } from '../../../core/ledger-entry.ts'
 import { cacheReadTokens, cacheWriteTokens, inputTokens, outputTokens } from '../../../core/usage.ts'
 import { QUARTER_MS } from '../../usage-query.ts'
-import { readCallId } from '../compact-values.ts'
+import { decodedSql, readCallId } from '../compact-values.ts'
 import { RARE_COLUMN, usageOfRow } from '../usage-columns.ts'
 import { holderText, type Names, NO_NAME } from './names.ts'
 import type { PackedCall } from './packed-calls.ts'
@@ -30,8 +30,8 @@ const COLUMNS = [
   'operation',
   'provider',
   'model',
-  "iif(adjusts IS NULL, ending, 'adjusted')",
-  'certainty',
+  `iif(adjusts IS NULL, ${decodedSql('ending')}, 'adjusted')`,
+  decodedSql('certainty'),
   'latency_ms',
   'time_to_first_token_ms',
   'input_tokens',
