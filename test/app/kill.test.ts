@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { beforeEach, expect, it, onTestFinished } from 'vitest'
+import { decodedSql } from '../../src/stores/sqlite/compact-values.ts'
 import {
   costOfUsage,
   DIALECT_NAMES,
@@ -229,7 +230,10 @@ async function callOnce(
 
 function ledger() {
   const db = new DatabaseSync(join(folder, 'ledger.db'), { readOnly: true })
-  const rows = db.prepare('SELECT task, day, settled_seq, ending, certainty, cost_nano_usd AS cost FROM entry').all()
+  const rows = db
+    .prepare(`SELECT task, settled_seq, ${decodedSql('ending')} AS ending, ${decodedSql('certainty')} AS certainty,
+      cost_nano_usd AS cost, iif(day = '', date(reserved_at_ms / 1000, 'unixepoch'), day) AS day FROM entry`)
+    .all()
   db.close()
   return rows
 }

@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { beforeEach, describe, expect, it, onTestFinished } from 'vitest'
+import { decodedSql } from '../../src/stores/sqlite/compact-values.ts'
 import { requestFor } from '../call/dialect-fixtures.ts'
 import { useProvider } from '../support/gateway.ts'
 import { waitFor } from '../support/waiting.ts'
@@ -228,7 +229,9 @@ async function openCalls(gateway: GatewayProcess): Promise<number> {
 
 function rows() {
   const db = new DatabaseSync(join(folder, 'ledger.db'), { readOnly: true })
-  const found = db.prepare('SELECT ending, certainty FROM entry').all()
+  const found = db
+    .prepare(`SELECT ${decodedSql('ending')} AS ending, ${decodedSql('certainty')} AS certainty FROM entry`)
+    .all()
   db.close()
   return found.map((row) => ({ ...row }))
 }

@@ -119,6 +119,7 @@ describe('settings', () => {
     ['ENFORCEMENT', 'Hard'],
     ['TIME_ZONE', 'Berlin'],
     ['USAGE_HISTORY_SIZE', '1000001'],
+    ['RETENTION_DAYS', '31'],
     ['TOKEN_RESERVATION', 'best'],
     ['DEFAULT_MAX_OUTPUT_TOKENS', '0'],
     ['MIN_INJECTED_OUTPUT_TOKENS', '0'],

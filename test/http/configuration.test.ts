@@ -79,7 +79,7 @@ describe('PUT /admin/settings', () => {
     })
     expect([await patternModel(), (await status()).default_provider]).toEqual(['openai/gpt-6-luna', 'openai'])
     const set = { default_provider: 'anthropic', default_models: { anthropic: 'claude-haiku-4-5', mine: 'llama' } }
-    expect(await put('settings', set)).toEqual(set)
+    expect(await put('settings', set)).toEqual({ ...set, retention_days: null })
     expect(await patternModel()).toBe('anthropic/claude-haiku-4-5')
     const { default_provider, providers } = await status()
     expect(default_provider).toBe('anthropic')
@@ -130,12 +130,12 @@ describe('PUT /admin/settings', () => {
 
   it('sets for how many days rows are kept, unless the environment decides', async () => {
     const { put, config } = await open()
-    expect(await put('settings', { retention_days: 40 })).toMatchObject({ body: { retention_days: 40 } })
+    expect(await put('settings', { retention_days: 40 })).toMatchObject({ retention_days: 40 })
     expect(await config('RETENTION_DAYS')).toMatchObject({ value: '40', source: 'registry' })
     await put('settings', {})
     expect(await config('RETENTION_DAYS')).toMatchObject({ value: null, source: 'default' })
     const decided = await open({ env: { RETENTION_DAYS: '90' } })
-    expect(await decided.put('settings', { retention_days: 40 })).toMatchObject({ status: 409 })
+    expect(await decided.admin('settings', { body: { retention_days: 40 } })).toMatchObject({ status: 409 })
     expect(await decided.config('RETENTION_DAYS')).toMatchObject({ value: '90', source: 'environment' })
   })
 
@@ -150,7 +150,7 @@ describe('PUT /admin/settings', () => {
     ['{"default_models":7}', 'default_models', 'must be an object'],
     [{ retention_days: 9 }, 'retention_days', 'must be a whole number from 32 to 36500'],
     [{ retention_days: '40' }, 'retention_days', 'must be a whole number from 32 to 36500'],
-    [{ retention: 40 }, null, 'retention_days'],
+    [{ retention: 40 }, null, 'retention'],
   ])('refuses %j', async (body, param, message) => {
     const { admin } = await open()
     const { status, body: answer } = await admin('settings', { body })
