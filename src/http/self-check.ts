@@ -1,8 +1,10 @@
-// Self-check: GET /audit/self-check, whether every sum that is kept is that of the ledger's rows. It changes nothing.
+// Self-check: GET /audit/self-check, whether every sum and every level is that of the ledger's rows. It changes nothing.
 
 import { z } from 'zod'
 import type { Clock } from '../core/clock.ts'
+import type { LimitPlan } from '../core/limits.ts'
 import { Problem } from '../core/problem.ts'
+import { checkLevels } from '../limits/level-check.ts'
 import type { Store } from '../stores/store.ts'
 import type { SumCheck } from '../stores/usage-query.ts'
 import { endpointsFor } from './endpoint.ts'
@@ -10,7 +12,9 @@ import { msSchema, timeJson, timeSchema } from './views.ts'
 
 export interface SelfCheckParts {
   readonly clock: Clock
-  readonly store: Pick<Store, 'selfCheck'>
+  readonly store: Pick<Store, 'selfCheck' | 'sums' | 'levels' | 'registry'>
+  readonly plan: () => LimitPlan
+  readonly settings: { readonly ENABLE_COST_TRACKING: boolean }
 }
 
 const endpoint = endpointsFor<SelfCheckParts>()
@@ -43,19 +47,41 @@ export const SELF_CHECK = endpoint({
         difference: amountSchema,
       }),
     ),
+    /** The levels of calendar windows, each against the sum of its calls. */
+    levels: z.strictObject({
+      compared: z.int(),
+      /** Calls settled each time that these were compared. */
+      moving: z.int(),
+      differing: z.int(),
+      /** The first of them. */
+      differences: z.array(
+        z.strictObject({
+          limit: z.string(),
+          subject: z.string(),
+          simulated: z.boolean(),
+          window: z.string(),
+          level: amountSchema,
+          ledger: amountSchema,
+          difference: amountSchema,
+        }),
+      ),
+    }),
   }),
-}).handle(async ({ clock, store }, { signal }) => {
+}).handle(async ({ clock, store, plan, settings }, { signal }) => {
   if (checkedStores.has(store))
     throw new Problem('self_check_running', 'Another self-check is running. Try again once it has ended.')
   checkedStores.add(store)
   const start = clock.now()
   try {
     const checks = await store.selfCheck(signal)
+    const levelParts = { clock, store, plan: plan(), countsCost: settings.ENABLE_COST_TRACKING }
+    const levels = await checkLevels(levelParts, signal)
+    const differences = [...checks.map(differenceOf), ...levels.differences.map(({ level, ledger }) => level - ledger)]
     return {
       answer: {
         checked_at: timeJson(start.wallMs),
         duration_ms: clock.now().monoMs - start.monoMs,
-        difference: wholeNumberJson(checks.reduce((sum, check) => sum + magnitude(differenceOf(check)), 0n)),
+        difference: wholeNumberJson(differences.reduce((sum, difference) => sum + magnitude(difference), 0n)),
         checks: checks.map((check) => ({
           name: check.name,
           simulated: check.simulated,
@@ -63,6 +89,17 @@ export const SELF_CHECK = endpoint({
           kept: wholeNumberJson(check.kept),
           difference: wholeNumberJson(differenceOf(check)),
         })),
+        levels: {
+          compared: levels.compared,
+          moving: levels.moving,
+          differing: levels.differing,
+          differences: levels.differences.map(({ level, ledger, ...place }) => ({
+            ...place,
+            level: wholeNumberJson(level),
+            ledger: wholeNumberJson(ledger),
+            difference: wholeNumberJson(level - ledger),
+          })),
+        },
       },
     }
   } catch (error) {

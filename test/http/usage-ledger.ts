@@ -15,11 +15,17 @@ export const AS_ADMIN = { authorization: `Bearer ${ADMIN_KEY}` }
 export const AS_ALICE = { authorization: `Bearer ${KEY_SECRETS.alice}` }
 export const AS_BOB = { authorization: `Bearer ${KEY_SECRETS.bob}` }
 
-/** A gateway with two keys, whose calls are written by the test. The caller closes it. */
+/** A gateway with two keys and without limits per day, since the test writes calls without charges. The caller closes it. */
 export function openLedger(database = 'memory:', settings: Readonly<Record<string, string>> = {}) {
   const keys = Object.entries(KEY_SECRETS).map(([name, secret]) => `${name}:${secret}`)
   return Gateway.start({
-    settings: { ADMIN_KEY, BURSAR_KEYS: keys.join(), OPENAI_API_KEY: 'sk-of-this-test', ...settings },
+    settings: {
+      ADMIN_KEY,
+      BURSAR_KEYS: keys.join(),
+      OPENAI_API_KEY: 'sk-of-this-test',
+      DAILY_SPENDING_LIMIT: '',
+      ...settings,
+    },
     config: {},
     clock: new ManualClock(),
     database,

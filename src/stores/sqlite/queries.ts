@@ -150,6 +150,9 @@ function readEntry(db: DatabaseSync, callId: string): Entry | undefined {
   return row ? entryOf(row) : undefined
 }
 
+/** An id is ahead of the reservation by this much at most: see `IdSource`. */
+const MAX_AHEAD_MS = 86_400_000
+
 /** SQLite refuses a sum of more than 64 bits: it is read in two parts. */
 const PART = 1_000_000_000n
 
@@ -177,12 +180,13 @@ function readSums(
   const ofSubject = subject === undefined ? '' : `AND ${SUBJECT_SQL[who]} = ?`
   const rows = db.prepare(`SELECT ${SUBJECT_SQL[who]} AS subject, sum((${figure}) / ${PART}) AS parts,
       sum((${figure}) % ${PART}) AS rest
-    FROM entry WHERE id >= ? AND reserved_at_ms >= ? AND reserved_at_ms < ? AND simulated = ? ${ofSubject} GROUP BY 1`)
+    FROM entry WHERE id >= ? AND id < ? AND reserved_at_ms >= ? AND reserved_at_ms < ? AND simulated = ? ${ofSubject} GROUP BY 1`)
   rows.setReadBigInts(true)
   const since = Math.max(0, sinceMs)
   const sums = new Map<string, bigint>()
   const from = Math.floor(since) * IDS_PER_MS
-  const values = [from, since, untilMs, simulated ? 1 : 0, ...(subject === undefined ? [] : [subject])]
+  const endId = Math.min(Math.floor(untilMs + MAX_AHEAD_MS) * IDS_PER_MS, Number.MAX_SAFE_INTEGER)
+  const values = [from, endId, since, untilMs, simulated ? 1 : 0, ...(subject === undefined ? [] : [subject])]
   for (const row of rows.iterate(...values)) {
     const { parts, rest } = row
     if (typeof parts === 'bigint' && typeof rest === 'bigint')

@@ -120,7 +120,7 @@ test.each([
     'cost by model and quarter hour',
   ],
   ['a sum by day', "DELETE FROM sum WHERE dimension = 'user' AND tier = 96", 'requests by user and day (UTC)'],
-  ['calls', "DELETE FROM calls WHERE kind = 'user' AND subject = 'user-1'", 'tokens calls of each user'],
+  ['calls', "DELETE FROM calls WHERE kind = 1 AND subject = 'user-1'", 'tokens calls of each user'],
 ])('the self-check finds that %s is wrong', async (_what, sql, name) => {
   const path = await ledgerOf(['a', 'b', 'c'])
   change(sumsFileOf(path), sql)

@@ -4,7 +4,7 @@ import type { DatabaseSync, SQLOutputValue, StatementSync } from 'node:sqlite'
 import type { Dimension, UsageFilter, UsageQuery } from '../../usage-query.ts'
 import { type Holder, type NameKind, type Names, NO_NAME, parseHolder } from './names.ts'
 import { CallUnpacker, type PackedCall } from './packed-calls.ts'
-import type { CallKind } from './sum-builder.ts'
+import { type CallKind, numberOf } from './sum-builder.ts'
 import { DAY } from './sum-spans.ts'
 
 /** A packed call, and the subject under which it was found. The object is used again for the next call. */
@@ -62,7 +62,7 @@ export class CallSelection {
     const { call } = this.#unpacker
     const placed: PlacedCall = { call, kind, subject: '' }
     for (const day of this.daysOf(simulated, kind, from, until)) {
-      const at = [simulated ? 1 : 0, kind, day]
+      const at = [simulated ? 1 : 0, numberOf(kind), day]
       const rows: unknown = subject === undefined ? this.#ofDay.iterate(...at) : this.#ofSubject.iterate(...at, subject)
       const isWhole = day * DAY >= from && (day + 1) * DAY <= until
       for (const [name, , bytes] of rows as Iterable<SQLOutputValue[]>) {
@@ -79,7 +79,7 @@ export class CallSelection {
 
   /** The days of a span, ascending, from the first to the last that has calls. */
   daysOf(simulated: boolean, kind: CallKind, from: number, until: number): number[] {
-    const at = [simulated ? 1 : 0, kind]
+    const at = [simulated ? 1 : 0, numberOf(kind)]
     const [first, last] = [this.#firstDay.get(...at)?.day, this.#lastDay.get(...at)?.day]
     if (typeof first !== 'number' || typeof last !== 'number') return []
     const start = Math.max(first, Math.floor(from / DAY))

@@ -65,7 +65,8 @@ export class CallPacker {
     this.#length = 0
   }
 
-  add(call: PackedCall): void {
+  /** @param isOfUser the calls are all of one user, whom they need not name */
+  add(call: PackedCall, isOfUser = false): void {
     if (this.#bytes.length - this.#length < MAX_CALL_BYTES) {
       const larger = new Uint8Array(this.#bytes.length * 2)
       larger.set(this.#bytes)
@@ -88,7 +89,7 @@ export class CallPacker {
     this.#lastSeq = call.seq
     this.#number(call.target)
     this.#number(call.holder)
-    this.#number(call.user)
+    this.#number(isOfUser ? 0 : call.user)
     this.#number(call.agent)
     this.#number(call.operation)
     this.#number(call.inputTokens)

@@ -42,7 +42,7 @@ export const SUMS_SCHEMA = `
 
   CREATE TABLE calls (
     simulated INTEGER NOT NULL,
-    kind TEXT NOT NULL,
+    kind INTEGER NOT NULL,
     day INTEGER NOT NULL,
     subject TEXT NOT NULL,
     part INTEGER NOT NULL,
@@ -53,7 +53,7 @@ export const SUMS_SCHEMA = `
   CREATE TABLE past_calls (
     day INTEGER NOT NULL,
     simulated INTEGER NOT NULL,
-    kind TEXT NOT NULL,
+    kind INTEGER NOT NULL,
     subject TEXT NOT NULL,
     part INTEGER NOT NULL,
     calls BLOB NOT NULL,

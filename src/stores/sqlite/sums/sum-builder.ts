@@ -13,6 +13,11 @@ import { ALL_CALLS, COARSE_DIMENSIONS, DAY, FINE_DIMENSIONS, QUARTER, WEEK } fro
 export const CALL_KINDS = ['key', 'user', 'thread', 'task'] as const
 export type CallKind = (typeof CALL_KINDS)[number]
 
+/** The number of a kind in the file. */
+export function numberOf(kind: CallKind): number {
+  return CALL_KINDS.indexOf(kind)
+}
+
 /** A subject with so many calls in one transaction gets a part of its own, so that no blob that grows becomes large. */
 const MIN_PART_CALLS = 64
 
@@ -49,7 +54,7 @@ export class SumBuilder {
       ON CONFLICT DO UPDATE SET calls = CAST(calls || excluded.calls AS BLOB)`)
     this.#saveCounted = db.prepare('UPDATE counted SET seq = ?, call_id = ?, weeks_until = ?, past_until = ?')
     this.#closeWeeks = db.prepare(WEEKS_SQL)
-    const ofDay = `simulated IN (0, 1) AND kind IN (${CALL_KINDS.map((kind) => `'${kind}'`)}) AND day = ?`
+    const ofDay = `simulated IN (0, 1) AND kind IN (${CALL_KINDS.map(numberOf)}) AND day = ?`
     this.#firstDay = db.prepare('SELECT min(day) AS day FROM calls')
     this.#movePast = db.prepare(`INSERT INTO past_calls SELECT day, simulated, kind, subject, part, calls FROM calls
       WHERE ${ofDay} ORDER BY simulated, kind, subject, part`)
@@ -124,9 +129,9 @@ export class SumBuilder {
     for (const [day, ofDay] of Map.groupBy(named, ({ quarter }) => Math.floor(quarter / DAY)))
       for (const [subject, ofSubject] of Map.groupBy(ofDay, (call) => call.names[kind])) {
         this.#packer.reset()
-        for (const call of ofSubject) this.#packer.add(call)
+        for (const call of ofSubject) this.#packer.add(call, kind === 'user')
         const part = ofSubject.length < MIN_PART_CALLS ? 0 : (ofSubject[0]?.seq ?? 0)
-        this.#appendCalls.get(simulated ? 1 : 0, kind, day, subject, part, this.#packer.take())
+        this.#appendCalls.get(simulated ? 1 : 0, numberOf(kind), day, subject, part, this.#packer.take())
       }
   }
 
