@@ -81,11 +81,14 @@ export class Alerts implements CallListener {
 
   /** @param simulated true if there are no other calls than simulated calls: limits and hours are theirs then */
   use(rows: readonly AlertRow[], simulated: boolean): void {
+    const names = new Set(rows.map(({ name }) => name))
+    const removed = this.#rows.filter(({ name }) => !names.has(name))
     this.#rows = rows
     this.#kinds = new Set(rows.flatMap(({ on }) => [...on]))
     this.#simulated = simulated
     this.#thresholds.use(rows)
     this.#dispatcher.use(rows)
+    for (const { name } of removed) void this.#dropRemoved(name)
   }
 
   hear(event: CallEvent): void {
@@ -158,6 +161,16 @@ export class Alerts implements CallListener {
     this.#outbox.stop()
     await this.#dispatcher.stop()
     await receivers.close()
+  }
+
+  /** Never rejects. What was decided for the receiver is written first, so that it is dropped too. */
+  async #dropRemoved(name: string): Promise<void> {
+    try {
+      await this.#outbox.flush()
+      if (!this.#rows.some((row) => row.name === name)) await this.drop(name)
+    } catch (error) {
+      this.#notifyFailure(error)
+    }
   }
 
   #raise(alert: Alert): void {

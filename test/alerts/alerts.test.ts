@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Webhook } from 'standardwebhooks'
 import { expect, it, onTestFinished } from 'vitest'
+import { readFileConfig } from '../../src/config/file.ts'
 import { PRICE } from '../call/dialect-fixtures.ts'
 import { administer } from '../support/administrator.ts'
 import { GatewayFixture, useGateway } from '../support/gateway.ts'
@@ -119,4 +120,41 @@ it('a receiver that is set by HTTP is stored encrypted, and gone once it is remo
   })
   expect((await administer(gateway, '/admin/alerts/ops', { method: 'DELETE' })).status).toBe(200)
   expect(JSON.parse((await administer(gateway, '/admin/alerts')).text)).toEqual({ alerts: [] })
+})
+
+it('what waits for a receiver goes with its row of the file, and follows a changed address', async () => {
+  let status = 500
+  const { url, received } = await openReceiver(() => status)
+  const other = await openReceiver()
+  const gateway = await useGateway({ config: config(url), env: { DAILY_SPENDING_LIMIT: '0.001' } })
+  const pending = async () =>
+    (await gateway.app.store.alerts.deliveries()).find(({ receiver }) => receiver === 'ops')?.pending ?? 0
+  const reload = (file: unknown) => gateway.app.reload(readFileConfig(JSON.stringify(file)))
+  for (let call = 0; call < 40; call++) await gateway.client.asks('openai', { cap: 10 })
+  await waitFor(() => received.length > 0)
+  await waitFor(async () => (await pending()) > 0)
+  await reload(config(other.url))
+  expect(await pending()).toBeGreaterThan(0)
+  await reload({ prices: [PRICE] })
+  await waitFor(async () => (await pending()) === 0)
+  status = 200
+  await reload(config(other.url))
+  expect(await pending()).toBe(0)
+  expect(other.received).toHaveLength(0)
+})
+
+it('a receiver that hangs delays no other', async () => {
+  const hanging = createServer((request) => void request.resume())
+  const down = await listen(hanging)
+  onTestFinished(() => void hanging.close().closeAllConnections())
+  const { url, received } = await openReceiver()
+  const rows = [...config(down, { name: 'down' }).alerts, ...config(url).alerts]
+  const gateway = await useGateway({
+    config: { prices: [PRICE], alerts: rows },
+    env: { DAILY_SPENDING_LIMIT: '0.001' },
+  })
+  for (let call = 0; call < 40; call++) await gateway.client.asks('openai', { cap: 10 })
+  await waitFor(() => received.length > 0)
+  const states = await gateway.app.store.alerts.deliveries()
+  expect(states.find(({ receiver }) => receiver === 'down')?.lastSentAtMs ?? null).toBeNull()
 })
