@@ -76,12 +76,14 @@ function candidateFor(gateway: GatewayFixture, model: string) {
 const SWEEP_MS = 5_000
 const DAY_MS = 86_400_000
 
-/** Timers without the sweep of expired calls and the daily check of prices, so that a clock counts the timers of calls alone. */
+/** What else waits: for old rows, for unusual spend, and for alerts that are due. */
+const JOB_MS: readonly number[] = [SWEEP_MS, 60_000, 300_000, 3_600_000, DAY_MS]
+
+/** Timers without the gateway's own jobs, so that a clock counts the timers of calls alone. */
 export function timersOfCalls(timers: Timers): Timers {
   const never: Timer = { unref: () => never }
   return {
-    setTimeout: (callback, delayMs) =>
-      delayMs === SWEEP_MS || delayMs === DAY_MS ? never : timers.setTimeout(callback, delayMs),
+    setTimeout: (callback, delayMs) => (JOB_MS.includes(delayMs) ? never : timers.setTimeout(callback, delayMs)),
     clearTimeout: (timer) => timers.clearTimeout(timer),
   }
 }
