@@ -24,12 +24,19 @@ export function startRetention({ clock, timers, telemetry, store, days }: Retent
   let isStopped = false
   let hasFailed = false
   let deleted = 0
+  /** What a pass deletes is decided when the pass begins: calls grow old during a pass, too, and the pass would never end. */
+  let passBeforeMs: number | undefined
   const step = async () => {
     const kept = days()
     let count = 0
     try {
       const now = clock.now()
-      if (kept !== null) count = await store.prune(now.wallMs - kept * DAY_MS, now)
+      if (kept !== null) {
+        const beforeMs = now.wallMs - kept * DAY_MS
+        passBeforeMs ??= beforeMs
+        // More days are in force at once.
+        count = await store.prune(Math.min(passBeforeMs, beforeMs), now)
+      }
       hasFailed = false
     } catch (error) {
       const message = 'Old rows of the ledger could not be deleted. The gateway tries again every minute.'
@@ -39,9 +46,11 @@ export function startRetention({ clock, timers, telemetry, store, days }: Retent
     deleted += count
     if (count === 0 && deleted > 0) {
       const message = 'Rows of the ledger that are older than RETENTION_DAYS were deleted. Their sums stay.'
-      telemetry.notify({ code: 'rows_deleted', level: 'info', message, details: { rows: deleted, days: kept } })
+      const before = passBeforeMs === undefined ? null : new Date(passBeforeMs).toISOString()
+      telemetry.notify({ code: 'rows_deleted', level: 'info', message, details: { rows: deleted, days: kept, before } })
       deleted = 0
     }
+    if (count === 0) passBeforeMs = undefined
     if (!isStopped) wait(count > 0 ? STEP_INTERVAL_MS : PASS_INTERVAL_MS)
   }
   const wait = (delayMs: number) => {

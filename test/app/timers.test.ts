@@ -41,7 +41,8 @@ it('expired calls are settled every five seconds, also after one time failed, un
 it('old rows are deleted every minute, step by step, also after one step failed, until that is stopped', async () => {
   const clock = new ManualClock()
   const startMs = clock.monoMs
-  const steps: (readonly [afterMs: number, daysAgo: number])[] = []
+  const startWallMs = clock.wallMs
+  const steps: (readonly [afterMs: number, msBeyond40Days: number])[] = []
   const notices: Notice[] = []
   let days: number | null = null
   const counts = [200, 7, 0]
@@ -52,7 +53,7 @@ it('old rows are deleted every minute, step by step, also after one step failed,
     days: () => days,
     store: {
       prune: async (beforeMs, now) => {
-        steps.push([now.monoMs - startMs, (now.wallMs - beforeMs) / 86_400_000])
+        steps.push([now.monoMs - startMs, startWallMs + now.monoMs - startMs - beforeMs - 40 * 86_400_000])
         if (steps.length === 4) throw new Error('the disk is full')
         return counts.shift() ?? 0
       },
@@ -69,10 +70,10 @@ it('old rows are deleted every minute, step by step, also after one step failed,
   days = 40
   await passMs(120_100)
   expect(steps).toEqual([
-    [120_000, 40],
-    [120_020, 40],
+    [120_000, 0],
+    [120_020, 20],
     [120_040, 40],
-    [180_040, 40],
+    [180_040, 0],
   ])
   expect(notices).toMatchObject([
     { code: 'rows_deleted', level: 'info', details: { rows: 207, days: 40 } },
