@@ -1,10 +1,12 @@
-// Self-check: GET /audit/self-check, whether every sum and every level is that of the ledger's rows. It changes nothing.
+// Self-check: GET /audit/self-check, whether every sum that is kept, and the level of every limit's window, is that of the ledger's rows.
+// It changes nothing.
 
 import { z } from 'zod'
 import type { Clock } from '../core/clock.ts'
 import type { LimitPlan } from '../core/limits.ts'
 import { Problem } from '../core/problem.ts'
-import { checkLevels } from '../limits/level-check.ts'
+import { checkLevels, type LevelCheck } from '../limits/level-check.ts'
+import { countSchema } from '../runs/run-answer.ts'
 import type { Store } from '../stores/store.ts'
 import type { SumCheck } from '../stores/usage-query.ts'
 import { endpointsFor } from './endpoint.ts'
@@ -12,9 +14,10 @@ import { msSchema, timeJson, timeSchema } from './views.ts'
 
 export interface SelfCheckParts {
   readonly clock: Clock
-  readonly store: Pick<Store, 'selfCheck' | 'sums' | 'levels' | 'registry'>
-  readonly plan: () => LimitPlan
   readonly settings: { readonly ENABLE_COST_TRACKING: boolean }
+  readonly store: Store
+  /** Read anew for every check, since a reload replaces the plan. */
+  readonly plan: () => LimitPlan
 }
 
 const endpoint = endpointsFor<SelfCheckParts>()
@@ -24,6 +27,33 @@ const amountSchema = z
   .custom<ReturnType<typeof JSON.rawJSON>>((value) => typeof value === 'number', 'must be a whole number')
   .meta({ type: 'integer', description: 'Requests, tokens or nano-dollars.' })
 
+const levelsSchema = z.strictObject({
+  /** The windows of all limits in force, each on all subjects with calls in the window. */
+  checked: countSchema,
+  /** Those that the ledger bounds but does not determine, and that lie within the bounds. */
+  within_bounds: countSchema,
+  /** Those that changed whenever they were read, on which nothing is said. */
+  moving: countSchema,
+  /** Those of which a memory ledger has dropped calls, on which nothing is said. */
+  dropped: countSchema,
+  differing: countSchema,
+  /** The first 100. */
+  differences: z.array(
+    z.strictObject({
+      /** As `bursar.json` names the limit: `perUser.costPerDay`. */
+      limit: z.string(),
+      subject: z.string(),
+      simulated: z.boolean(),
+      /** `day:2026-11-22`, with the zone if that is another than the gateway's. */
+      window: z.string(),
+      level: amountSchema,
+      ledger: amountSchema,
+      /** `level` minus `ledger`. */
+      difference: amountSchema,
+    }),
+  ),
+})
+
 /** Stores of which a check is running: each check reads all rows, so there is one at a time. */
 const checkedStores = new WeakSet<object>()
 
@@ -31,11 +61,11 @@ export const SELF_CHECK = endpoint({
   method: 'GET',
   path: '/audit/self-check',
   role: 'admin',
-  summary: 'Adds up the ledger anew and compares it with every sum that is kept. The difference is 0.',
+  summary: 'Adds up the ledger anew and compares it with every sum and every level. The difference is 0.',
   answer: z.strictObject({
     checked_at: timeSchema,
     duration_ms: msSchema,
-    /** The sum of the differences of all checks, each without its sign. */
+    /** The sum of the differences of all checks and levels, each without its sign. */
     difference: amountSchema,
     checks: z.array(
       z.strictObject({
@@ -47,25 +77,7 @@ export const SELF_CHECK = endpoint({
         difference: amountSchema,
       }),
     ),
-    /** The levels of calendar windows, each against the sum of its calls. */
-    levels: z.strictObject({
-      compared: z.int(),
-      /** Calls settled each time that these were compared. */
-      moving: z.int(),
-      differing: z.int(),
-      /** The first of them. */
-      differences: z.array(
-        z.strictObject({
-          limit: z.string(),
-          subject: z.string(),
-          simulated: z.boolean(),
-          window: z.string(),
-          level: amountSchema,
-          ledger: amountSchema,
-          difference: amountSchema,
-        }),
-      ),
-    }),
+    levels: levelsSchema,
   }),
 }).handle(async ({ clock, store, plan, settings }, { signal }) => {
   if (checkedStores.has(store))
@@ -74,14 +86,15 @@ export const SELF_CHECK = endpoint({
   const start = clock.now()
   try {
     const checks = await store.selfCheck(signal)
-    const levelParts = { clock, store, plan: plan(), countsCost: settings.ENABLE_COST_TRACKING }
-    const levels = await checkLevels(levelParts, signal)
-    const differences = [...checks.map(differenceOf), ...levels.differences.map(({ level, ledger }) => level - ledger)]
+    const parts = { clock, store, plan: plan(), countsCost: settings.ENABLE_COST_TRACKING }
+    const levels = await checkLevels(parts, signal)
     return {
       answer: {
         checked_at: timeJson(start.wallMs),
         duration_ms: clock.now().monoMs - start.monoMs,
-        difference: wholeNumberJson(differences.reduce((sum, difference) => sum + magnitude(difference), 0n)),
+        difference: wholeNumberJson(
+          checks.reduce((sum, check) => sum + magnitude(differenceOf(check)), levels.difference),
+        ),
         checks: checks.map((check) => ({
           name: check.name,
           simulated: check.simulated,
@@ -89,17 +102,7 @@ export const SELF_CHECK = endpoint({
           kept: wholeNumberJson(check.kept),
           difference: wholeNumberJson(differenceOf(check)),
         })),
-        levels: {
-          compared: levels.compared,
-          moving: levels.moving,
-          differing: levels.differing,
-          differences: levels.differences.map(({ level, ledger, ...place }) => ({
-            ...place,
-            level: wholeNumberJson(level),
-            ledger: wholeNumberJson(ledger),
-            difference: wholeNumberJson(level - ledger),
-          })),
-        },
+        levels: levelsJson(levels),
       },
     }
   } catch (error) {
@@ -109,6 +112,22 @@ export const SELF_CHECK = endpoint({
     checkedStores.delete(store)
   }
 })
+
+function levelsJson({ equal, withinBounds, moving, dropped, differing, differences }: LevelCheck) {
+  return {
+    checked: equal + withinBounds + moving + dropped + differing,
+    within_bounds: withinBounds,
+    moving,
+    dropped,
+    differing,
+    differences: differences.map(({ level, ledger, ...difference }) => ({
+      ...difference,
+      level: wholeNumberJson(level),
+      ledger: wholeNumberJson(ledger),
+      difference: wholeNumberJson(level - ledger),
+    })),
+  }
+}
 
 function differenceOf({ kept, ledger }: SumCheck): bigint {
   return kept - ledger
