@@ -235,21 +235,27 @@ export function recordsCsv(store: Store, request: UsageRequest, span: CsvSpan, f
   return csvResponse({ columns: RECORD_COLUMNS, pages, fileName, headers: periodHeaders(request) })
 }
 
-/** Every record of a request. Reads a page once the one before is used. */
+/** Every record of a request. A page is read while the one before is used. */
 export async function* recordPages(
   store: Store,
   request: UsageRequest,
   { cursor, limit = Number.POSITIVE_INFINITY }: CsvSpan,
 ): AsyncGenerator<readonly SettledEntry[]> {
-  let next: string | null | undefined = cursor
-  for (let rest = limit; rest > 0 && next !== null; rest -= CSV_PAGE_RECORDS) {
+  const read = (rest: number, from: string | undefined): Promise<RecordPage> => {
     const size = { limit: Math.min(rest, CSV_PAGE_RECORDS) }
-    const page: RecordPage = await readPage(
-      store,
-      recordQuery(request, next === undefined ? size : { ...size, cursor: next }),
-    )
-    yield page.entries.filter(isSettled)
-    next = page.next
+    return readPage(store, recordQuery(request, from === undefined ? size : { ...size, cursor: from }))
+  }
+  let reading = read(limit, cursor)
+  for (let rest = limit - CSV_PAGE_RECORDS; ; rest -= CSV_PAGE_RECORDS) {
+    const { entries, next } = await reading
+    const hasMore = next !== null && rest > 0
+    if (hasMore) {
+      reading = read(rest, next)
+      // If the client leaves, nobody waits for this page.
+      reading.catch(() => {})
+    }
+    yield entries.filter(isSettled)
+    if (!hasMore) return
   }
 }
 

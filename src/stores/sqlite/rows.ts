@@ -13,19 +13,60 @@ import type {
   UpstreamLimits,
 } from '../../core/ledger-entry.ts'
 import { decodedSql, readCallId, readDay } from './compact-values.ts'
-import { usageOfRow } from './usage-columns.ts'
+import { COMMON_COLUMNS, RARE_COLUMN, usageOfRow } from './usage-columns.ts'
 
 /** A row of `entry`, by column. */
 export type Row = Record<string, SQLOutputValue>
 
-/** Columns whose values may be codes, and their texts. */
-const DECODED_SQL = ['dialect', 'price_version', 'ending', 'certainty']
-  .map((column) => `${decodedSql(column)} AS ${column}_text`)
-  .join(', ')
+/** The columns that `callerOf` reads. */
+export const CALLER_COLUMNS = ['key', 'organisation', 'project', 'user', 'thread', 'agent', 'task', 'person'] as const
+
+/** What `entryOf` reads, and what an open row has beside it. The file has more columns, which older versions wrote. */
+const ENTRY_COLUMNS = [
+  'id',
+  'call_id',
+  ...CALLER_COLUMNS,
+  ...['dialect', 'price_version', 'ending', 'certainty'].map((column) => `${decodedSql(column)} AS ${column}`),
+  'operation',
+  'provider',
+  'requested_model',
+  'model',
+  'reserved_at_ms',
+  'day',
+  'reserved_tokens',
+  'reserved_cost_nano_usd',
+  'cost_known',
+  'streaming',
+  'cap_asked',
+  'cap_injected',
+  'simulated',
+  'items',
+  'metadata',
+  'idempotency_key',
+  'idempotency_body',
+  'charges',
+  'settled_seq',
+  'settled_at_ms',
+  'latency_ms',
+  'time_to_first_token_ms',
+  'answered_model',
+  ...COMMON_COLUMNS.map(({ column }) => column),
+  RARE_COLUMN,
+  'reasoning_tokens',
+  'input_cost_nano_usd',
+  'output_cost_nano_usd',
+  'cost_nano_usd',
+  'provider_cost_nano_usd',
+  'computed_cost_nano_usd',
+  'attempts',
+  'upstream_limits',
+  'adjusts',
+  'reason',
+].join(', ')
 
 /** Selects whole entries, with integers as bigints, since money takes all 64 bits. @param where what follows `FROM entry` */
 export function prepareEntries(db: DatabaseSync, where: string): StatementSync {
-  const statement = db.prepare(`SELECT *, ${DECODED_SQL} FROM entry ${where}`)
+  const statement = db.prepare(`SELECT ${ENTRY_COLUMNS} FROM entry ${where}`)
   statement.setReadBigInts(true)
   return statement
 }
@@ -46,7 +87,7 @@ function factsOf(row: Row): CallFacts {
     callId: readCallId(row.call_id),
     caller: callerOf(row),
     operation: parseText(row.operation),
-    dialect: parseText(row.dialect_text) ?? '',
+    dialect: parseText(row.dialect) ?? '',
     provider: parseText(row.provider) ?? '',
     requestedModel: parseText(row.requested_model) || (parseText(row.model) ?? ''),
     model: parseText(row.model) ?? '',
@@ -54,7 +95,7 @@ function factsOf(row: Row): CallFacts {
     day: readDay(row.day, parseCount(row.reserved_at_ms) ?? 0),
     reservedTokens: parseCount(row.reserved_tokens) ?? 0,
     reservedCostNanoUsd: toBigint(row.reserved_cost_nano_usd),
-    priceVersion: parseText(row.price_version_text),
+    priceVersion: parseText(row.price_version),
     costKnown: row.cost_known === 1n,
     streaming: row.streaming === 1n,
     capAsked: parseCount(row.cap_asked),
@@ -65,9 +106,6 @@ function factsOf(row: Row): CallFacts {
     idempotency: idempotencyOf(row),
   }
 }
-
-/** The columns that `callerOf` reads. */
-export const CALLER_COLUMNS = ['key', 'organisation', 'project', 'user', 'thread', 'agent', 'task', 'person'] as const
 
 export function callerOf(row: Row): Caller {
   return {
@@ -89,8 +127,8 @@ function idempotencyOf(row: Row): CallFacts['idempotency'] {
 
 function outcomeOf(row: Row): Outcome {
   return {
-    ending: parseText(row.ending_text) as Ending,
-    certainty: parseText(row.certainty_text) as Certainty,
+    ending: parseText(row.ending) as Ending,
+    certainty: parseText(row.certainty) as Certainty,
     usage: usageOfRow(row),
     reasoningTokens: parseCount(row.reasoning_tokens) ?? 0,
     cost: {
