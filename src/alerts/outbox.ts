@@ -87,21 +87,13 @@ export class Outbox {
   }
 
   async #flush(): Promise<void> {
-    const { queue, clock, timers, dispatcher } = this.#parts
+    const { timers, dispatcher } = this.#parts
     timers.clearTimeout(this.#timer)
     this.#timer = undefined
     const items = this.#items
     this.#items = []
     try {
-      while (items.length > 0) {
-        const first = items[0]
-        if (first && 'releases' in first) await queue.release(first.releases)
-        const releaseAt = items.findIndex((item) => 'releases' in item)
-        const end = first && 'releases' in first ? 1 : releaseAt < 0 ? items.length : releaseAt
-        const drafts = items.slice(0, end).flatMap((item) => ('draft' in item ? [item.draft] : []))
-        if (drafts.length > 0) this.#lostCount += (await queue.add(drafts, clock.now().wallMs)).overflowed
-        items.splice(0, end)
-      }
+      while (items.length > 0) items.splice(0, await this.#writeFirst(items))
       dispatcher.wake()
     } catch {
       // The ledger cannot be written: what waits is older than what came meanwhile.
@@ -110,6 +102,22 @@ export class Outbox {
       this.#schedule(RETRY_MS)
     }
     this.#notifyLost()
+  }
+
+  /** Releases the first key, or adds what comes before the next key. Resolves with the count of items that are done. */
+  async #writeFirst(items: readonly (Item | Release)[]): Promise<number> {
+    const { queue, clock } = this.#parts
+    const [first] = items
+    if (first && 'releases' in first) {
+      await queue.release(first.releases)
+      return 1
+    }
+    const releaseAt = items.findIndex((item) => 'releases' in item)
+    const drafts = items
+      .slice(0, releaseAt < 0 ? undefined : releaseAt)
+      .flatMap((item) => ('draft' in item ? [item.draft] : []))
+    this.#lostCount += (await queue.add(drafts, clock.now().wallMs)).overflowed
+    return drafts.length
   }
 
   /** That the ledger is unavailable cannot wait for the ledger. */

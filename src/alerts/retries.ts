@@ -1,10 +1,10 @@
 // Retries: when an alert that could not be delivered is tried again, and when no more. It reads no clock.
 
+import { HOUR_MS } from './alert.ts'
 import type { Attempt } from './receiver.ts'
 
 const SECOND_MS = 1_000
 const MINUTE_MS = 60 * SECOND_MS
-const HOUR_MS = 60 * MINUTE_MS
 
 /** The waits that Standard Webhooks suggests, a little over three days in all. After one more attempt, the alert is given up. */
 const WAITS_MS: readonly number[] = [
@@ -18,7 +18,6 @@ const WAITS_MS: readonly number[] = [
   20 * HOUR_MS,
   24 * HOUR_MS,
 ]
-export const MAX_ATTEMPTS = WAITS_MS.length + 1
 /** The least wait after a refusal that waiting alone does not lift. */
 const MIN_REFUSED_WAIT_MS = HOUR_MS
 /** Waits are longer by up to this part, so that receivers that come back are not met by all senders at once. */

@@ -64,9 +64,7 @@ export class Thresholds {
   /** The levels of a call's limits after its reservation. @param nowMs epoch milliseconds */
   hear(levels: readonly LevelView[], nowMs: number): void {
     for (const level of levels) {
-      const { meter, capacity } = level
-      const known = this.#watches.get(meter.key)
-      const watch = known?.capacity === capacity ? known : this.#open(meter, capacity, nowMs)
+      const watch = this.#watchOf(level.meter, level.capacity, nowMs)
       if (level.settled + level.reserved >= watch.nextAmount) this.#add(level, false)
     }
   }
@@ -74,8 +72,7 @@ export class Thresholds {
   /** A limit that refuses for what is spent is used up, even if not to the last nano-dollar. */
   hearRefusal({ meter, kind, needed, capacity }: Refusal, nowMs: number): void {
     if (kind === 'inFlight' || meter.refill !== 'window' || needed > capacity) return
-    const known = this.#watches.get(meter.key)
-    const watch = known?.capacity === capacity ? known : this.#open(meter, capacity, nowMs)
+    const watch = this.#watchOf(meter, capacity, nowMs)
     if (watch.hasRefused || !watch.percentages.includes(FULL_PERCENT)) return
     watch.hasRefused = true
     this.#add({ meter, capacity, enforced: true }, true)
@@ -115,6 +112,11 @@ export class Thresholds {
       this.#candidates.delete(meter.key)
     if (watch.reachedCount === before) return []
     return [{ level, percent: watch.percentages[watch.reachedCount - 1] ?? FULL_PERCENT, hasRefused }]
+  }
+
+  #watchOf(meter: Meter, capacity: bigint, nowMs: number): Watch {
+    const known = this.#watches.get(meter.key)
+    return known?.capacity === capacity ? known : this.#open(meter, capacity, nowMs)
   }
 
   #open(meter: Meter, capacity: bigint, nowMs: number): Watch {

@@ -13,7 +13,7 @@ export function webhookDelivery(poster: HttpPoster): Deliver<'webhook'> {
 }
 
 /** @param secret `whsec_` and base64 */
-export function webhookHeaders(secret: string, id: string, atSeconds: number, body: string) {
+function webhookHeaders(secret: string, id: string, atSeconds: number, body: string) {
   const key = Buffer.from(secret.slice(SECRET_PREFIX.length), 'base64')
   const signature = createHmac('sha256', key).update(`${id}.${atSeconds}.${body}`).digest('base64')
   return {

@@ -15,7 +15,7 @@ import { readValue, strictObject, usdSchema, wholeNumber } from './schema.ts'
 import type { Environment } from './settings.ts'
 
 /** What alerts can be about. */
-export const ALERT_KINDS = [
+const ALERT_KINDS = [
   'limit',
   'unusual_spend',
   'upstream_limit_low',

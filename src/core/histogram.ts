@@ -5,7 +5,7 @@ const STEP = 1.05
 const LOG_STEP = Math.log(STEP)
 
 /** Durations of half an hour and more share the last bucket. */
-export const MAX_BUCKET = bucketOfSafe(1_800_000)
+const MAX_BUCKET = bucketOfSafe(1_800_000)
 
 /** Counts by bucket. Mutable: durations are added in place. */
 export type Histogram = Map<number, number>

@@ -164,3 +164,10 @@ export interface Entry {
   /** Grows with every settled call, so that a reader that follows it misses nothing. Null while the call is open. */
   readonly settledSeq: number | null
 }
+
+/** An entry that is not in flight. */
+export type SettledEntry = Entry & { readonly outcome: Outcome }
+
+export function isSettled(entry: Entry): entry is SettledEntry {
+  return entry.outcome !== null
+}

@@ -4,7 +4,8 @@ import { offsetMs } from './calendar.ts'
 
 const DAY_MS = 86_400_000
 const HALF_DAY_MS = DAY_MS / 2
-const QUARTER_MS = 900_000
+/** Every time zone's days begin and end at whole quarter hours. */
+export const QUARTER_MS = 900_000
 
 /** A part of a period: a local day, or as much of the day as the period has. In epoch milliseconds, `startsAtMs ≤ t < endsAtMs`. */
 export interface ZoneDay {

@@ -26,7 +26,7 @@ export interface FocusCharge {
   count: number
 }
 
-export const GRANULARITIES = { hour: 3_600_000, day: 86_400_000 } as const
+const GRANULARITIES = { hour: 3_600_000, day: 86_400_000 } as const
 export type Granularity = keyof typeof GRANULARITIES
 
 /** Rows that are kept at the same time. If there are more, all are handed out, and later calls make further rows of the same names. */

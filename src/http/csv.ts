@@ -101,6 +101,14 @@ export async function csvResponse<Row>({ columns, pages, fileName, headers }: Cs
   })
 }
 
+/** Rows of a page, which are written at once. */
+const PAGE_ROWS = 500
+
+/** The pages of a table whose rows are all there. */
+export async function* inPages<Row>(rows: readonly Row[]): AsyncGenerator<readonly Row[]> {
+  for (let start = 0; start < rows.length; start += PAGE_ROWS) yield rows.slice(start, start + PAGE_ROWS)
+}
+
 /** Whether a request wants CSV, by `format=csv` or by its `Accept` header. */
 export function wantsCsv(format: string | undefined, accept: string | undefined): boolean {
   if (format !== undefined) return format === 'csv'

@@ -4,7 +4,7 @@ import { z } from 'zod'
 import type { PriceBook } from '../core/prices.ts'
 import { type FocusCharge, FocusCharges, type Granularity } from '../focus/charges.ts'
 import { FOCUS_COLUMNS } from '../focus/columns.ts'
-import { csvResponse } from './csv.ts'
+import { csvResponse, inPages } from './csv.ts'
 import { endpointsFor } from './endpoint.ts'
 import { recordPages, recordsCsv } from './token-usage.ts'
 import {
@@ -56,10 +56,4 @@ async function* chargePages(
     if (charges.isFull) yield* inPages(charges.takeAll())
   }
   yield* inPages(charges.takeAll())
-}
-
-const PAGE_ROWS = 500
-
-function* inPages(charges: readonly FocusCharge[]): Generator<readonly FocusCharge[]> {
-  for (let start = 0; start < charges.length; start += PAGE_ROWS) yield charges.slice(start, start + PAGE_ROWS)
 }

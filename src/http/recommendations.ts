@@ -2,7 +2,7 @@
 
 import { setImmediate as turn } from 'node:timers/promises'
 import { z } from 'zod'
-import type { Entry } from '../core/ledger-entry.ts'
+import type { SettledEntry } from '../core/ledger-entry.ts'
 import { formatUsd, jsonUsd } from '../core/money.ts'
 import { CLASS_ROWS } from '../core/usage.ts'
 import type { EditablePriceBook } from '../prices/price-book.ts'
@@ -12,6 +12,7 @@ import { bySaving, type ModelTraffic, type Recommendation } from '../recommendat
 import { batches, caching, cheaperModels } from '../recommendations/savings.ts'
 import { countSchema, usdSchema } from '../runs/run-answer.ts'
 import { endpointsFor } from './endpoint.ts'
+import { recordPages } from './token-usage.ts'
 import {
   FILTER_FIELDS,
   PERIOD_FIELDS,
@@ -33,7 +34,6 @@ const endpoint = endpointsFor<RecommendationParts>()
 const MAX_MODELS = 50
 /** The newest calls of the period, in which outliers are looked for. */
 const MAX_SAMPLED_CALLS = 2_000
-const PAGE_CALLS = 500
 const DEFAULT_SHOWN = 50
 const MAX_SHOWN = 500
 
@@ -138,15 +138,12 @@ function trafficOf(value: string | null, sum: ModelTraffic['sum']): readonly Mod
 
 async function newestCalls(
   { store }: Pick<RecommendationParts, 'store'>,
-  { period, simulated, where }: UsageRequest,
-): Promise<readonly Entry[]> {
-  const calls: Entry[] = []
-  let cursor: string | null | undefined
-  while (cursor !== null && calls.length < MAX_SAMPLED_CALLS) {
-    const at: { readonly cursor?: string } = cursor === undefined ? {} : { cursor }
-    const { entries, next } = await store.records({ simulated, period, where, limit: PAGE_CALLS, ...at })
+  request: UsageRequest,
+): Promise<readonly SettledEntry[]> {
+  const calls: SettledEntry[] = []
+  for await (const entries of recordPages(store, request, {})) {
     calls.push(...entries.filter(({ adjustment }) => !adjustment))
-    cursor = next
+    if (calls.length >= MAX_SAMPLED_CALLS) break
   }
   return calls.slice(0, MAX_SAMPLED_CALLS)
 }

@@ -1,13 +1,14 @@
 // Token usage: GET /token-usage/…, what calls used and did cost, by whom and for what. The ledger is the only source.
 
 import { z } from 'zod'
+import { isSettled, type SettledEntry } from '../core/ledger-entry.ts'
 import { Problem } from '../core/problem.ts'
 import { newUsageSum, type UsageSum } from '../core/usage-sum.ts'
 import type { ZoneDay } from '../core/zone-days.ts'
 import { countSchema } from '../runs/run-answer.ts'
 import type { Store } from '../stores/store.ts'
 import type { Dimension, RecordPage, RecordQuery, UsageGroups, UsageReport } from '../stores/usage-query.ts'
-import { type CsvColumn, csvResponse, figure, text } from './csv.ts'
+import { type CsvColumn, csvResponse, figure, inPages, text } from './csv.ts'
 import { type Endpoint, endpointsFor } from './endpoint.ts'
 import {
   FILTER_FIELDS,
@@ -23,13 +24,11 @@ import {
 } from './usage-request.ts'
 import {
   firstGroups,
-  isSettled,
   NO_GROUPS,
   otherCount,
   RECORD_COLUMNS,
   recordJson,
   recordSchema,
-  type SettledEntry,
   STATISTICS_FIELDS,
   SUM_COLUMNS,
   SUM_FIELDS,
@@ -299,9 +298,5 @@ export function tableCsv<Row>(
   fileName: string,
   request: UsageRequest,
 ): Promise<Response> {
-  return csvResponse({ columns, pages: slicesOf(rows), fileName, headers: periodHeaders(request) })
-}
-
-async function* slicesOf<Row>(rows: readonly Row[]): AsyncGenerator<readonly Row[]> {
-  for (let start = 0; start < rows.length; start += CSV_PAGE_RECORDS) yield rows.slice(start, start + CSV_PAGE_RECORDS)
+  return csvResponse({ columns, pages: inPages(rows), fileName, headers: periodHeaders(request) })
 }

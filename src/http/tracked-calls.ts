@@ -13,6 +13,7 @@ import { usageOf } from '../core/usage.ts'
 import { type Callers, callerOf, MAX_DECLARED_CHARACTERS, MAX_DECLARED_ITEMS, type Viewer } from '../keys/callers.ts'
 import type { KeyRecord } from '../keys/key-record.ts'
 import type { Provider } from '../providers/provider.ts'
+import { MAX_METADATA_BYTES } from '../wire/request-reader.ts'
 import { timeJson } from './views.ts'
 
 export interface TrackParts {
@@ -27,7 +28,6 @@ export interface TrackParts {
 const MAX_ID_CHARACTERS = 128
 const MAX_TOKENS = 1_000_000_000
 const MAX_DURATION_MS = 86_400_000
-const MAX_METADATA_BYTES = 2_048
 const MAX_AGE_DAYS = 31
 const DAY_MS = 86_400_000
 /** Clocks of two machines differ a little. */

@@ -137,7 +137,7 @@ export async function readUsageRequest(
  *
  * A secret can come as `?key=`, as SDKs of Google's send theirs. Then the parameter names no key.
  */
-export function seenKey(sender: Viewer, exchange: RequestLine, named: string | undefined): string | null | undefined {
+function seenKey(sender: Viewer, exchange: RequestLine, named: string | undefined): string | null | undefined {
   const isCredential = sender.role !== 'open' && named !== undefined && named === secretInRequest(exchange)
   if (sender.role !== 'key') return named === undefined || isCredential ? undefined : named === '' ? null : named
   if (named !== undefined && named !== sender.key && !isCredential)
@@ -210,7 +210,7 @@ export function floorQuarter(wallMs: number): number {
   return Math.floor(wallMs / QUARTER_MS) * QUARTER_MS
 }
 
-export function ceilQuarter(wallMs: number): number {
+function ceilQuarter(wallMs: number): number {
   return Math.ceil(wallMs / QUARTER_MS) * QUARTER_MS
 }
 

@@ -3,7 +3,7 @@
 import { z } from 'zod'
 import { percentile } from '../core/histogram.ts'
 import { snakeCase } from '../core/json-values.ts'
-import { CERTAINTY_NAMES, type Entry } from '../core/ledger-entry.ts'
+import { CERTAINTY_NAMES, type SettledEntry } from '../core/ledger-entry.ts'
 import { formatUsd, jsonUsd } from '../core/money.ts'
 import { cacheReadTokens, cacheWriteTokens, inputTokens, outputTokens, totalTokens, usageJson } from '../core/usage.ts'
 import { addUsageSum, newUsageSum, type UsageSum } from '../core/usage-sum.ts'
@@ -105,7 +105,7 @@ export const STATISTICS_FIELDS = {
   /** Every day of the period in its zone, also without a call. */
   cost_trend: z.array(trendSchema),
 }
-export const statisticsSchema = z.strictObject(STATISTICS_FIELDS)
+const statisticsSchema = z.strictObject(STATISTICS_FIELDS)
 
 /**
  * @param report by model and by agent, with a part for each of the days
@@ -222,13 +222,6 @@ export const recordSchema = z.strictObject({
   settled_at: timeSchema,
   adjusts: name,
 })
-
-/** Entries that are settled: an entry in flight is no record. */
-export type SettledEntry = Entry & { readonly outcome: NonNullable<Entry['outcome']> }
-
-export function isSettled(entry: Entry): entry is SettledEntry {
-  return entry.outcome !== null
-}
 
 export function recordJson(entry: SettledEntry): z.output<typeof recordSchema> {
   const { facts, outcome, adjustment } = entry

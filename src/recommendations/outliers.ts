@@ -1,17 +1,17 @@
 // Outliers: callers whose prompts are far longer, or whose output caps are far higher, than those of others with the same model.
 
-import type { Entry } from '../core/ledger-entry.ts'
+import type { SettledEntry } from '../core/ledger-entry.ts'
 import { MILLION_UNITS } from '../core/prices.ts'
 import { inputTokens } from '../core/usage.ts'
 import { lowestRates, type PriceCatalog } from './price-catalog.ts'
 import { type CallerName, costsOf, type Recommendation } from './recommendation.ts'
 
 /** Fewer calls of a caller say nothing about the caller, and fewer callers nothing about the model. */
-export const MIN_CALLS_OF_CALLER = 10
-export const MIN_CALLERS_OF_MODEL = 3
+const MIN_CALLS_OF_CALLER = 10
+const MIN_CALLERS_OF_MODEL = 3
 /** An outlier is so many times the median of all callers, and so many tokens more. */
-export const MIN_OUTLIER_FACTOR = 4
-export const MIN_OUTLIER_TOKENS = 1_000
+const MIN_OUTLIER_FACTOR = 4
+const MIN_OUTLIER_TOKENS = 1_000
 
 const PROMPT_ASSUMPTIONS: readonly string[] = [
   'Each prompt is cut to the median of all callers of the model. Input that was cached is not counted.',
@@ -19,8 +19,6 @@ const PROMPT_ASSUMPTIONS: readonly string[] = [
 const CAP_ASSUMPTIONS: readonly string[] = [
   'A higher cap costs nothing by itself. Each call reserves the cost of its cap, and that money is not free for other calls meanwhile.',
 ]
-
-type SettledEntry = Entry & { readonly outcome: NonNullable<Entry['outcome']> }
 
 interface CallerCalls {
   readonly caller: CallerName
@@ -30,10 +28,9 @@ interface CallerCalls {
 /**
  * A caller is a key, or a user of a key. The usual figure of a model is the median of its callers' medians, so that neither a busy caller nor an
  * extreme one moves it.
- * @param entries settled calls; those of models and callers with few calls are left out
+ * @param calls without corrections; those of models and callers with few calls are left out
  */
-export function outliers(entries: readonly Entry[], catalog: PriceCatalog): readonly Recommendation[] {
-  const calls = entries.filter((entry): entry is SettledEntry => entry.outcome !== null && !entry.adjustment)
+export function outliers(calls: readonly SettledEntry[], catalog: PriceCatalog): readonly Recommendation[] {
   const byModel = Map.groupBy(calls, ({ facts }) => JSON.stringify([facts.provider, facts.model]))
   return [...byModel.values()].flatMap((ofModel) => {
     const callers = callersOf(ofModel)

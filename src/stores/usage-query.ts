@@ -2,9 +2,10 @@
 
 import type { Entry } from '../core/ledger-entry.ts'
 import type { UsageSum } from '../core/usage-sum.ts'
+import { QUARTER_MS } from '../core/zone-days.ts'
 
-/** Times of reports are whole quarter hours: every time zone's days begin and end at some. */
-export const QUARTER_MS = 900_000
+/** Times of reports are whole quarter hours. */
+export { QUARTER_MS }
 
 /** What calls are grouped and filtered by. `model` is `provider/model`. */
 export const DIMENSIONS = [

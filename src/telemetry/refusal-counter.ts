@@ -3,6 +3,7 @@
 import type { CallFacts } from '../core/ledger-entry.ts'
 import type { Instant } from '../core/meter.ts'
 import type { LedgerRecord, Store } from '../stores/store.ts'
+import { QUARTER_MS } from '../stores/usage-query.ts'
 import type { CallEvent, CallListener, Telemetry } from './call-events.ts'
 import { isOver } from './shadow-counter.ts'
 
@@ -10,8 +11,6 @@ type Refusals = Extract<LedgerRecord, { kind: 'refusals' }>
 
 /** Counts of this many limits and keys are handed over at once. */
 const MAX_WAITING_COUNTS = 1_000
-/** Counts are kept by quarter hours: calls of two of them are two counts. */
-const QUARTER_MS = 900_000
 
 /**
  * Listens to refused and rejected calls, and to admitted calls that a limit would have refused if it were enforced. The counts of one

@@ -153,7 +153,7 @@ export function readUser(json: JsonCursor, draft: RequestDraft): void {
 }
 
 /** The ledger keeps notes up to this size. OpenAI takes sixteen of 576 bytes, which few callers need. */
-const MAX_METADATA_BYTES = 2_048
+export const MAX_METADATA_BYTES = 2_048
 
 /** Notes of the caller on a call: `metadata`, or Google's `labels`. Anything but a small object is left to the provider. */
 export function readMetadata(json: JsonCursor, draft: RequestDraft): void {

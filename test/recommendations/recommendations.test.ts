@@ -1,7 +1,7 @@
 // Recommendations against figures worked out by hand, to the nano-dollar.
 
 import { describe, expect, it, test } from 'vitest'
-import type { Entry } from '../../src/core/ledger-entry.ts'
+import type { SettledEntry } from '../../src/core/ledger-entry.ts'
 import { type ModelFacts, type Price, type Rates, ratesOf } from '../../src/core/prices.ts'
 import { usageOf } from '../../src/core/usage.ts'
 import { newUsageSum, type UsageSum } from '../../src/core/usage-sum.ts'
@@ -209,7 +209,7 @@ describe('callers whose calls are outliers', () => {
   const catalog = catalogOf({ openai: { big: BIG } })
 
   /** Ten calls, each with so many tokens in and this cap. */
-  const callsOf = (user: string, input: number, cap: number | null = null, count = 10, cacheRead = 0): Entry[] =>
+  const callsOf = (user: string, input: number, cap: number | null = null, count = 10, cacheRead = 0): SettledEntry[] =>
     Array.from({ length: count }, () => ({
       facts: factsOf('call', { model: 'big', capAsked: cap, caller: { key: 'ci', user } }),
       settledSeq: 1,

@@ -9,7 +9,6 @@ import { applyAmendment, expiredOutcome, OpenCalls } from '../../core/open-calls
 import { Report } from '../../core/report.ts'
 import { Ring } from '../../core/ring.ts'
 import { totalTokens } from '../../core/usage.ts'
-import { RefusalCounts } from '../refusal-counts.ts'
 import {
   type Admission,
   type Amendment,
@@ -39,6 +38,7 @@ import type {
   UsageReport,
 } from '../usage-query.ts'
 import { MemoryAlertQueue } from './alert-queue.ts'
+import { RefusalCounts } from './refusal-counts.ts'
 import { MemoryRegistry } from './registry.ts'
 
 const GENERATION_MS = 600_000

@@ -1,7 +1,7 @@
 // Refusal counts in memory: by quarter hour, limit, key and shadow. The oldest are forgotten.
 
-import type { RefusedCalls } from './store.ts'
-import { QUARTER_MS, type RefusalCount, type RefusalQuery } from './usage-query.ts'
+import type { RefusedCalls } from '../store.ts'
+import { QUARTER_MS, type RefusalCount, type RefusalQuery } from '../usage-query.ts'
 
 const MAX_COUNTS = 10_000
 
