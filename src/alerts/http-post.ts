@@ -2,6 +2,7 @@
 
 import { Agent, type Dispatcher } from 'undici'
 import { isPrivateHost } from '../config/private-addresses.ts'
+import { secretsOfUrl } from './hidden.ts'
 import { checkedLookup, PrivateHost, type Resolve } from './public-hosts.ts'
 import { type Attempt, plainText } from './receiver.ts'
 
@@ -41,13 +42,14 @@ export class HttpPoster {
 
   /** Never rejects. */
   async post({ url, headers, body, allowPrivate, signal }: Post): Promise<Attempt> {
-    const { origin, pathname, search, host, hostname } = new URL(url)
+    const address = new URL(url)
+    const { origin, pathname, search, host, hostname } = address
     // A connection looks up no address that is written in numbers.
     if (!allowPrivate && isPrivateHost(hostname)) return refused(new PrivateHost(`${host} is private`), host)
     const agent = allowPrivate ? this.#any : this.#public
     try {
       const answer = await agent.request({ origin, path: pathname + search, method: 'POST', headers, body, signal })
-      return attemptOf(answer, host, await replyOf(answer), [pathname + search])
+      return attemptOf(answer, host, await replyOf(answer), secretsOfUrl(address))
     } catch (error) {
       return refused(error, host)
     }

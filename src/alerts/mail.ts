@@ -5,6 +5,7 @@ import { isIP } from 'node:net'
 import type { ConnectionOptions } from 'node:tls'
 import { smtpServerOf } from '../config/alerts.ts'
 import { isPublicAddress } from '../config/private-addresses.ts'
+import { secretsOfSignIn } from './hidden.ts'
 import { mailParts } from './messages.ts'
 import { addressesOf, PrivateHost, type Resolve } from './public-hosts.ts'
 import { type AddressOf, type Attempt, type Deliver, type Parcel, plainText } from './receiver.ts'
@@ -24,7 +25,7 @@ export function mailDelivery(resolve: Resolve, trust: Pick<ConnectionOptions, 'c
       const connection = { ...server, address: host }
       return await sendMail(address, connection, parcel, trust, signal)
     } catch (error) {
-      return failedAttempt(error, server.host, [address.password])
+      return failedAttempt(error, server.host, secretsOfSignIn(address.user, address.password))
     }
   }
 }
@@ -74,7 +75,7 @@ async function sendMail(
       }),
       signal,
     )
-    const reply = `${host} answered: ${plainText(sent.response, [password])}`
+    const reply = `${host} answered: ${plainText(sent.response, secretsOfSignIn(user, password))}`
     const refused = sent.rejected.map(String).join(', ')
     return refused === ''
       ? { kind: 'delivered', reply }

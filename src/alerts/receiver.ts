@@ -1,6 +1,7 @@
 // Receiver: what delivers messages to one kind of address, and what can become of an attempt.
 
 import type { ReceiverAddress } from '../config/alerts.ts'
+import { hidden } from './hidden.ts'
 import type { AlertMessage } from './messages.ts'
 
 /** A message on its way. */
@@ -48,7 +49,8 @@ const MAX_TEXT_CHARACTERS = 300
 
 /** A text of a receiver or of the network, on one line, not too long, and without the secrets. */
 export function plainText(text: string, secrets: readonly string[] = []): string {
-  const hidden = secrets.reduce((shown, secret) => (secret === '' ? shown : shown.replaceAll(secret, '…')), text)
-  const line = hidden.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}\s]+/gu, ' ').trim()
+  const line = hidden(text, secrets)
+    .replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}\s]+/gu, ' ')
+    .trim()
   return line.length > MAX_TEXT_CHARACTERS ? `${line.slice(0, MAX_TEXT_CHARACTERS)}…` : line
 }

@@ -43,7 +43,7 @@ function shownAlertRow(row: unknown): unknown {
 /** One option of an alert as people see it: URLs of receivers can hold secrets in any part behind the host. */
 export function shownAlertOption(option: string, value: unknown): unknown {
   if (typeof value !== 'string' || value.startsWith('$')) return value
-  if (option === 'secret' || option === 'password') return SET
+  if (option === 'secret' || option === 'user' || option === 'password') return SET
   if (option === 'url') return URL.canParse(value) ? `${new URL(value).origin}/…` : SET
   return option === 'server' ? withoutCredentials(value) : value
 }

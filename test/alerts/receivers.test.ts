@@ -1,12 +1,17 @@
 // Receivers on real sockets: what becomes of a message if a receiver answers, refuses, breaks off, or has a name that leads inside.
 
+import { spawnSync } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { createServer as createTcpServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { SMTPServer } from 'smtp-server'
 import { expect, it, onTestFinished } from 'vitest'
+import { mailDelivery } from '../../src/alerts/mail.ts'
 import { messageOf } from '../../src/alerts/messages.ts'
 import { resolveBySystem } from '../../src/alerts/public-hosts.ts'
 import { receivers } from '../../src/alerts/receivers.ts'
-import { type AlertRow, readAlerts } from '../../src/config/alerts.ts'
+import { type AlertRow, type ReceiverAddress, readAlerts } from '../../src/config/alerts.ts'
 import type { Finding } from '../../src/config/findings.ts'
 import { realTimers } from '../support/clocks.ts'
 
@@ -117,4 +122,121 @@ it.each([
   expect(JSON.stringify(guarded)).not.toContain('p4ssword')
   expect(mails).toHaveLength(code === undefined ? 1 : 0)
   if (mails[0]) expect(mails[0]).toMatch(/Message-ID: <msg_1@bursar>/i)
+})
+
+const TOKEN = 'Tk-91.Zq7/x+Y'
+const PATH = `/services/B0042/${encodeURIComponent(TOKEN)}?sig=a%20Sign-8&v=1`
+it.each([
+  ['its whole path', PATH],
+  ['its path, decoded', decodeURIComponent(PATH)],
+  ['a segment', 'no B0042 here'],
+  ['a segment, decoded', `no ${TOKEN} here`],
+  ['a segment, as it is written', `no ${encodeURIComponent(TOKEN)} here`],
+  ['a segment in small letters', `no ${TOKEN.toLowerCase()} here`],
+  ['a part of a segment, beside letters', 'no_xTk-91.Zq7x_here'],
+  ['a value of the query', 'no sig "a Sign-8" here'],
+  ['a value of the query, encoded twice', 'no a%2520Sign-8 here'],
+  ['the path as JSON', JSON.stringify({ path: PATH.replaceAll('/', '\\/') })],
+])('a receiver that repeats %s', async (_, said) => {
+  const port = await listenTcp((socket) =>
+    socket.end(`HTTP/1.1 400 No\r\ncontent-length: ${Buffer.byteLength(said)}\r\n\r\n${said}`),
+  )
+  const attempt = await deliver({ ...webhook(port), url: `http://127.0.0.1:${port}${PATH}` })
+  expect(attempt).toMatchObject({ kind: 'failed', error: expect.stringContaining('status 400: ') })
+  for (const part of ['B0042', 'Tk-91', 'Zq7', 'Sign-8'])
+    expect(JSON.stringify(attempt)).not.toMatch(new RegExp(part, 'i'))
+})
+
+it('a short path takes no signs out of an answer', async () => {
+  const said = 'no/route: see https://example.com/v1/help, part a'
+  const port = await listenTcp((socket) =>
+    socket.end(`HTTP/1.1 400 No\r\ncontent-length: ${said.length}\r\n\r\n${said}`),
+  )
+  for (const path of ['/', '', '/a', '//'])
+    expect(await deliver({ ...webhook(port), url: `http://127.0.0.1:${port}${path}` })).toMatchObject({
+      error: `127.0.0.1:${port} answered with status 400: ${said}`,
+    })
+})
+
+/** A self-signed certificate for a name. Undefined without openssl. */
+function certificateFor(name: string) {
+  const folder = mkdtempSync(join(tmpdir(), 'bursar-certificate-'))
+  try {
+    const [key, cert] = [join(folder, 'key.pem'), join(folder, 'cert.pem')]
+    const subject = ['-subj', `/CN=${name}`, '-addext', `subjectAltName=DNS:${name}`]
+    const curve = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2']
+    const made = spawnSync('openssl', ['req', '-x509', ...curve, '-keyout', key, '-out', cert, ...subject])
+    return made.status === 0 ? { key: readFileSync(key, 'utf8'), cert: readFileSync(cert, 'utf8') } : undefined
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
+}
+
+const HOST = 'mail.example.com'
+const certificate = certificateFor(HOST)
+const otherCertificate = certificateFor('other.example.com')
+const USER = 'alerts-user'
+const PASSWORD = 'p4ss word!'
+if (!certificate) console.warn('Tests of mail over TLS are skipped: openssl is not installed.')
+
+it.skipIf(!certificate).each([
+  ['STARTTLS', {}, { kind: 'delivered' }],
+  ['TLS from the start', { secure: true }, { kind: 'delivered' }],
+  ['a wrong password', { password: 'other word' }, { kind: 'failed', retry: 'seldom' }],
+  ['a certificate of another host', { of: otherCertificate }, { kind: 'failed', retry: 'soon' }],
+  ['a certificate that nobody trusts', { trusts: false }, { kind: 'failed', retry: 'soon' }],
+  ['no STARTTLS', { clear: true }, { kind: 'failed' }],
+] as const)('mail over %s', async (_, options, expected) => {
+  const {
+    secure = false,
+    password = PASSWORD,
+    of = certificate,
+    trusts = true,
+    clear = false,
+  } = options as {
+    readonly secure?: boolean
+    readonly password?: string
+    readonly of?: typeof certificate
+    readonly trusts?: boolean
+    readonly clear?: boolean
+  }
+  const signIns: string[] = []
+  let mails = 0
+  const encoded = Buffer.from(`\0${USER}\0${password}`).toString('base64')
+  const server = new SMTPServer({
+    ...of,
+    secure,
+    ...(clear ? { disabledCommands: ['STARTTLS'], allowInsecureAuth: true } : {}),
+    onAuth: ({ username = '', password: given = '' }, session, done) => {
+      signIns.push(`${username} ${given} ${session.secure}`)
+      if (given === PASSWORD) return done(null, { user: username })
+      done(Object.assign(new Error(`no ${username} with ${given}, that is ${encoded}`), { responseCode: 535 }))
+    },
+    onData: (stream, __, done) => {
+      stream.resume().on('end', () => done(null, `for ${USER}: ${++mails}` as never))
+    },
+  })
+  server.on('error', () => {})
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', () => resolve()))
+  onTestFinished(() => new Promise<void>((resolve) => server.close(() => resolve())))
+  const { port } = server.server.address() as { port: number }
+  const address: Extract<ReceiverAddress, { send: 'mail' }> = {
+    send: 'mail',
+    server: `${secure ? 'smtps' : 'smtp'}://${HOST}:${port}`,
+    user: USER,
+    password,
+    from: 'a@b.de',
+    to: ['c@d.de'],
+  }
+  const send = mailDelivery(
+    async () => ['127.0.0.1'],
+    trusts ? { ca: [certificate, otherCertificate].flatMap((made) => made?.cert ?? []) } : {},
+  )
+  const attempt = await send(address, parcel, true, new AbortController().signal)
+  expect(attempt).toMatchObject(expected)
+  for (const secret of [USER, password, encoded]) expect(JSON.stringify(attempt)).not.toContain(secret)
+  // A password goes to nobody but the host itself, and never in clear.
+  const isSignIn = expected.kind === 'delivered' || password !== PASSWORD
+  expect(signIns).toEqual(isSignIn ? [`${USER} ${password} true`] : [])
+  expect(mails).toBe(expected.kind === 'delivered' ? 1 : 0)
 })
