@@ -89,7 +89,10 @@ export class Adjustments {
 
   async #settledCall(callId: string): Promise<Entry> {
     const entry = await this.#parts.store.entry(callId)
-    if (!entry) throw new Problem('not_found', `There is no call ${callId} in the ledger.`, 'call_id')
+    if (!entry) {
+      const message = `There is no call ${callId} in the ledger. Calls older than RETENTION_DAYS are deleted.`
+      throw new Problem('not_found', message, 'call_id')
+    }
     if (entry.adjustment) {
       const message = `call_id: must be the call that was corrected, which is ${entry.adjustment.callId}`
       throw new Problem('invalid_request', message, 'call_id')

@@ -28,7 +28,9 @@ export const EXPLAIN = endpoint({
     return { answer: explainedJson(entry, await store.adjustments(call_id)) }
   const refused = refusals.find(call_id)
   if (refused && maySee(sender, refused.caller.key)) return { answer: refusedJson(refused) }
-  throw new Problem('not_found', 'There is no such call. Refused calls are kept only for a while.', 'call_id')
+  const message =
+    'There is no such call. Refused calls are kept only for a while, and calls older than RETENTION_DAYS are deleted.'
+  throw new Problem('not_found', message, 'call_id')
 })
 
 function maySee(viewer: Viewer, key: string | null): boolean {

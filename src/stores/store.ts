@@ -392,6 +392,8 @@ export interface StoreHealth {
   readonly failure: StoreFailure | undefined
   /** Calls back with each new failure, and with undefined when the store takes calls again. */
   watch(listener: (failure: StoreFailure | undefined) => void): void
+  /** Calls back if reports lost the time before the oldest row, because the file of their sums was lost after rows were deleted. */
+  watchSums(listener: () => void): void
 }
 
 /**

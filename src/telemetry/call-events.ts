@@ -133,6 +133,7 @@ export type NoticeCode =
   | 'configuration_warning'
   | 'cost_not_limited'
   | 'ledger_available'
+  | 'sums_lost'
   | 'ledger_unavailable'
   | 'open_to_everyone'
   | 'model_ends'

@@ -47,3 +47,10 @@ describe.each(DIALECT_NAMES)('%s:', (dialect) => {
     ])
   })
 })
+
+it('the log says that the sums of deleted rows were lost, and calls go on', async () => {
+  const { gateway, health } = await openWithHealth()
+  health.sumsLost()
+  expect(gateway.log.map((line) => JSON.parse(line)).filter(({ code }) => code === 'sums_lost')).toHaveLength(1)
+  expect((await gateway.client.asks('openai')).status).toBe(200)
+})

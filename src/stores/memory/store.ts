@@ -50,7 +50,7 @@ export class MemoryStore implements Store {
   readonly registry = new MemoryRegistry()
   readonly alerts = new MemoryAlertQueue()
   /** Memory stands on no file. */
-  readonly health: StoreHealth = { failure: undefined, watch() {} }
+  readonly health: StoreHealth = { failure: undefined, watch() {}, watchSums() {} }
   readonly #levels = new Levels()
   readonly #openCalls = new OpenCalls<Reservation>()
   readonly #entries: Ring<Entry>

@@ -20,6 +20,7 @@ export class LedgerHealth implements StoreHealth {
   /** True if the loss ends with a restart alone. */
   #isFinal = false
   readonly #listeners: Listener[] = []
+  readonly #sumsListeners: (() => void)[] = []
 
   get failure(): StoreFailure | undefined {
     return this.#failure
@@ -37,6 +38,15 @@ export class LedgerHealth implements StoreHealth {
 
   watch(listener: Listener): void {
     this.#listeners.push(listener)
+  }
+
+  watchSums(listener: () => void): void {
+    this.#sumsListeners.push(listener)
+  }
+
+  /** The sums begin anew without the rows that retention deleted. Calls are taken all the same. */
+  sumsLost(): void {
+    for (const listener of this.#sumsListeners) listener()
   }
 
   /** A commit failed. @param reason SQLite's words */

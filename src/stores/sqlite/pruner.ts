@@ -30,17 +30,18 @@ export class Pruner {
 
   constructor(db: DatabaseSync) {
     this.#db = db
-    // The plus keeps SQLite from the index on settled_seq, by which each statement would read all rows of the ledger.
-    const chosen = 'id <= ? AND +settled_seq <= ?'
+    // By the index on settled_seq each statement would read all rows of the ledger. The id is no index to SQLite.
+    const entries = 'entry NOT INDEXED'
+    const chosen = 'id <= ? AND settled_seq <= ?'
     this.#find = db.prepare(`SELECT max(id) AS id, max(settled_seq) AS seq, count(*) AS count FROM
-      (SELECT id, settled_seq FROM entry WHERE ${chosen} ORDER BY id LIMIT ${ROWS_PER_TURN})`)
+      (SELECT id, settled_seq FROM ${entries} WHERE ${chosen} ORDER BY id LIMIT ${ROWS_PER_TURN})`)
     this.#keep = GROUPS.map(([who, subject, condition]) =>
       db.prepare(`INSERT INTO pruned SELECT '${who}', ${subject}, simulated, sum(${FIGURE_SQL.requests}),
-        sum(iif(adjusts IS NULL, ${FIGURE_SQL.tokens}, 0)), ${SUMMED_COST_SQL} FROM entry WHERE ${chosen} AND ${condition}
+        sum(iif(adjusts IS NULL, ${FIGURE_SQL.tokens}, 0)), ${SUMMED_COST_SQL} FROM ${entries} WHERE ${chosen} AND ${condition}
         GROUP BY 2, 3 ON CONFLICT DO UPDATE SET requests = requests + excluded.requests,
         tokens = tokens + excluded.tokens, cost_nano_usd = ${COST_SQL}`),
     )
-    this.#delete = db.prepare(`DELETE FROM entry WHERE ${chosen}`)
+    this.#delete = db.prepare(`DELETE FROM ${entries} WHERE ${chosen}`)
     this.#saveMark = prepareSaveMark(db, 'pruned_seq')
   }
 

@@ -47,8 +47,7 @@ interface WorkerOptions {
   readonly path: string
   readonly checkpointMs: number
   readonly timers: Timers
-  /** Another program wrote to the ledger. */
-  readonly onForeignWrite: () => void
+  readonly onAlarm: (alarm: WorkerAlarm['alarm']) => void
 }
 
 /** Starts its thread for the first query or checkpoint, and another thread if that one dies. */
@@ -105,7 +104,7 @@ export class WorkerQueryRunner implements QueryRunner {
     )
     worker.unref()
     worker.on('message', (message: WorkerReply | WorkerAlarm) => {
-      if ('writtenByOthers' in message) this.#options.onForeignWrite()
+      if ('alarm' in message) this.#options.onAlarm(message.alarm)
       else this.#onReply(message)
     })
     worker.on('error', (error) => this.#onWorkerLost(worker, error))

@@ -43,6 +43,7 @@ import { LedgerState } from './ledger-state.ts'
 import { Pruner } from './pruner.ts'
 import { InlineQueryRunner, type QueryRunner, WorkerQueryRunner } from './query-runner.ts'
 import { SqliteRegistry } from './registry.ts'
+import type { WorkerAlarm } from './worker.ts'
 import { WriteProbe } from './write-probe.ts'
 
 export interface SqliteOptions {
@@ -107,9 +108,10 @@ export class SqliteStore implements Store {
       throw new StoreUnusable(`${path} cannot be read: ${error}`, { cause: error })
     }
     this.#probe = new WriteProbe({ db, timers, health, flush: () => this.#state.writeQueue.flush() === 'written' })
-    const onForeignWrite = () => health.lost({ path, verb: 'written by another program' })
+    const onAlarm = (alarm: WorkerAlarm['alarm']) =>
+      alarm === 'sumsLost' ? health.sumsLost() : health.lost({ path, verb: 'written by another program' })
     this.#queries = paths
-      ? new WorkerQueryRunner({ path: paths.real, checkpointMs, timers, onForeignWrite })
+      ? new WorkerQueryRunner({ path: paths.real, checkpointMs, timers, onAlarm })
       : new InlineQueryRunner(db)
     this.#reader = new SqliteLedgerReader(db, this.#state, this.#queries)
     this.#pruner = new Pruner(db)

@@ -22,8 +22,8 @@ export type QueryFailure =
   | { readonly kind: 'sumsNotReady'; readonly built: number; readonly total: number }
   | { readonly kind: 'wrongCursor' | 'unreadable'; readonly message: string }
 
-/** A message to the owner: another program wrote to the ledger. Sent once. */
-export type WorkerAlarm = { readonly writtenByOthers: true }
+/** A message to the owner, sent once: another program wrote to the ledger, or sums of rows that retention deleted are lost. */
+export type WorkerAlarm = { readonly alarm: 'writtenByOthers' | 'sumsLost' }
 
 /** 16 MB of log. From here on the log is restarted as soon as little of it is left to move. */
 const RESTART_LOG_FRAMES = 4096
@@ -43,11 +43,13 @@ function serveRequests(
   const db = new DatabaseSync(`${pathToFileURL(path)}?mode=rw`, { timeout: BUSY_TIMEOUT_MS })
   db.exec('PRAGMA query_only = ON')
   const foreignWrites = new ForeignWrites(path)
-  const sums = new SumFollower(db, sumsFileOf(path))
+  const sums = new SumFollower(db, sumsFileOf(path), () =>
+    port.postMessage({ alarm: 'sumsLost' } satisfies WorkerAlarm),
+  )
   const checkpoints = setInterval(() => {
     if (foreignWrites.between(() => checkpoint(db))) return sums.follow()
     clearInterval(checkpoints)
-    port.postMessage({ writtenByOthers: true } satisfies WorkerAlarm)
+    port.postMessage({ alarm: 'writtenByOthers' } satisfies WorkerAlarm)
   }, checkpointMs)
   port.on('message', (request: WorkerRequest) => {
     if ('close' in request) {

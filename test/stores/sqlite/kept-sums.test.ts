@@ -4,6 +4,7 @@ import { copyFileSync, existsSync, rmSync, statSync, writeFileSync } from 'node:
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { expect, test } from 'vitest'
+import { Pruner } from '../../../src/stores/sqlite/pruner.ts'
 import { KeptSums } from '../../../src/stores/sqlite/sums/kept-sums.ts'
 import { spansOf } from '../../../src/stores/sqlite/sums/sum-spans.ts'
 import { sumsFileOf } from '../../../src/stores/sqlite/sums/sums-file.ts'
@@ -64,6 +65,52 @@ test.each([
   expect(await costOf(store)).toBe(3n)
   for (const { name, ledger, kept } of await store.selfCheck()) expect(kept, name).toBe(ledger)
   await store.close(at())
+})
+
+/** Calls of 40 days before the last one, which retention deletes, and today's. */
+async function prunedLedger(): Promise<string> {
+  const path = await ledgerOf(Array.from({ length: 41 }, (_, index) => `c${index}`))
+  const store = openSqlite(path)
+  expect(await store.prune(START_MS - 33 * DAY_MS, at())).toBe(7)
+  await store.close(at())
+  return path
+}
+
+test.each([
+  ['deleted', 'lost', (path: string) => rmSync(path)],
+  ['overwritten', 'lost', (path: string) => writeFileSync(path, 'no database at all')],
+  ['left alone', 'kept', () => {}],
+])('sums of rows that retention deleted: a file that was %s is %s', async (_how, outcome, damage) => {
+  const path = await prunedLedger()
+  damage(sumsFileOf(path))
+  const isLeft = existsSync(sumsFileOf(path))
+  const store = openSqlite(path)
+  let lost = 0
+  store.health.watchSums(() => (lost += 1))
+  expect(await costOf(store)).toBe(outcome === 'lost' ? 34n : 41n)
+  expect(lost).toBe(outcome === 'lost' ? 1 : 0)
+  expect(existsSync(`${sumsFileOf(path)}.unused`)).toBe(outcome === 'lost' && isLeft)
+  await store.close(at())
+})
+
+test('a step of retention reads the rows it deletes, and no index of all rows', () => {
+  const store = openSqlite(':memory:')
+  const statements: string[] = []
+  const { db } = store
+  const prepare = db.prepare.bind(db)
+  db.prepare = (sql) => {
+    statements.push(sql)
+    return prepare(sql)
+  }
+  new Pruner(db)
+  const plans = statements.map((sql) =>
+    prepare(`EXPLAIN QUERY PLAN ${sql}`)
+      .all()
+      .map(({ detail }) => `${detail}`),
+  )
+  const ofEntries = plans.flat().filter((detail) => /\bentry\b/.test(detail))
+  expect(ofEntries.length).toBeGreaterThan(5)
+  expect(new Set(ofEntries)).toEqual(new Set(['SEARCH entry USING INTEGER PRIMARY KEY (rowid<?)']))
 })
 
 test('a ledger that was put back from a copy gets sums of its own', async () => {

@@ -33,11 +33,12 @@ export class KeptSums {
   /**
    * @param ledger a connection that reads the ledger
    * @param path of the file of sums, which is made if need be, or `:memory:`
+   * @param onSumsLost called if sums begin anew without the rows that retention deleted
    */
-  constructor(ledger: DatabaseSync, path: string) {
+  constructor(ledger: DatabaseSync, path: string, onSumsLost: () => void = () => {}) {
     this.#ledger = ledger
     this.#path = path
-    this.#db = openSums(path, ledger)
+    this.#db = openSums(path, ledger, onSumsLost)
     const names = new Names(this.#db)
     const rows = new RecordRows(ledger)
     this.#builder = new SumBuilder(ledger, this.#db, names)

@@ -11,17 +11,20 @@ const MAX_IDLE_CALLS = 30
 export class SumFollower {
   readonly #ledger: DatabaseSync
   readonly #path: string
+  readonly #onSumsLost: () => void
   #sums: KeptSums | undefined
   #idleCalls = 0
   #next: NodeJS.Immediate | undefined
 
-  constructor(ledger: DatabaseSync, path: string) {
+  /** @param onSumsLost called if sums begin anew without the rows that retention deleted */
+  constructor(ledger: DatabaseSync, path: string, onSumsLost: () => void) {
     this.#ledger = ledger
     this.#path = path
+    this.#onSumsLost = onSumsLost
   }
 
   kept(): KeptSums {
-    return (this.#sums ??= new KeptSums(this.#ledger, this.#path))
+    return (this.#sums ??= new KeptSums(this.#ledger, this.#path, this.#onSumsLost))
   }
 
   /** Called again and again: counts what has been settled, once it is enough or has waited long enough. */

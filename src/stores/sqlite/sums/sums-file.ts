@@ -1,6 +1,6 @@
 // The file of kept sums: opened beside the ledger, and built anew if it is missing, broken, of another version or of another ledger.
 
-import { rmSync } from 'node:fs'
+import { existsSync, renameSync, rmSync, statSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
 import { readCallId } from '../compact-values.ts'
 import { createPrivateFile } from '../file-access.ts'
@@ -17,11 +17,18 @@ export function sumsFileOf(ledgerPath: string): string {
   return `${ledgerPath}-sums`
 }
 
+/** Where a file of sums goes that is not used any more and holds sums of rows that are gone. */
+function unusedSumsFileOf(path: string): string {
+  return `${path}.unused`
+}
+
 /**
- * Opens the sums of a ledger. A file that does not fit the ledger is deleted: all of it follows from the ledger's rows.
+ * Opens the sums of a ledger. A file that does not fit the ledger is deleted: all of it follows from the ledger's rows. If retention
+ * deleted rows, the file is renamed in place of that.
  * @param path of the file of sums, or `:memory:`
+ * @param onSumsLost called if sums begin anew without the rows that retention deleted
  */
-export function openSums(path: string, ledger: DatabaseSync): DatabaseSync {
+export function openSums(path: string, ledger: DatabaseSync, onSumsLost: () => void): DatabaseSync {
   if (path === ':memory:') return createSums(new DatabaseSync(path))
   try {
     const db = openExisting(path)
@@ -30,12 +37,19 @@ export function openSums(path: string, ledger: DatabaseSync): DatabaseSync {
   } catch {
     // It is no database, or it cannot be read.
   }
-  for (const end of ['', '-wal', '-shm', '-journal']) rmSync(`${path}${end}`, { force: true })
+  const hasLostSums = prunedSeqOf(ledger) > 0
+  const isKept = hasLostSums && (statSync(path, { throwIfNoEntry: false })?.size ?? 0) > 0
+  for (const end of ['', '-wal', '-shm', '-journal']) {
+    if (isKept && existsSync(`${path}${end}`)) renameSync(`${path}${end}`, `${unusedSumsFileOf(path)}${end}`)
+    else rmSync(`${path}${end}`, { force: true })
+  }
   createPrivateFile(path)
   const db = new DatabaseSync(path, { timeout: BUSY_TIMEOUT_MS })
   // Packed calls of a busy subject's day fit a page, and leave no second one nearly empty.
   db.exec(`PRAGMA page_size = ${PAGE_BYTES}`)
-  return createSums(configured(db))
+  createSums(configured(db))
+  if (hasLostSums) onSumsLost()
+  return db
 }
 
 /** Undefined for an empty file, and for one of another version or application. */
@@ -75,6 +89,10 @@ function isOfLedger(db: DatabaseSync, ledger: DatabaseSync): boolean {
   if (counted.seq === 0) return true
   const row = ledger.prepare('SELECT call_id FROM entry WHERE settled_seq = ?').get(counted.seq ?? 0)
   if (row) return readCallId(row.call_id) === counted.call_id
-  const prunedSeq = Number(ledger.prepare("SELECT value FROM mark WHERE name = 'pruned_seq'").get()?.value ?? 0)
-  return Number(counted.seq) <= prunedSeq
+  return Number(counted.seq) <= prunedSeqOf(ledger)
+}
+
+/** The last `settledSeq` that retention deleted. */
+function prunedSeqOf(ledger: DatabaseSync): number {
+  return Number(ledger.prepare("SELECT value FROM mark WHERE name = 'pruned_seq'").get()?.value ?? 0)
 }
