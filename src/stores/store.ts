@@ -244,6 +244,7 @@ export interface MoneyPath {
    * StoreUnavailable if too many entries wait to be written.
    *
    * - an appended entry is settled whether it fits or not, and only once
+   * - calls of one millisecond of the past are all kept, also if they come together
    * - an adjustment corrects cost on windows, days and sums, up or down, never below zero, and is no request
    * - sums of absurd costs stop at the largest amount, in memory and in the ledger, also after a restart
    * - refusals are counted by reason

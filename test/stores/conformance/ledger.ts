@@ -12,6 +12,9 @@ import { at, chargeOf, everyCharge, factsOf, outcomeOf, reservationOf, START_MS,
 import type { OpenedStore, StoreFactory } from './conformance.ts'
 import { promise } from './promises.ts'
 
+/** Ids of calls are UUIDs, with letters; the tests say shorter ones where either will do. */
+const UUID_CALL = 'f19abcde-f000-7abc-8def-0123456789ab'
+
 export function ledgerSuite(kind: StoreFactory): void {
   let store: Store
   let reopen: OpenedStore['reopen']
@@ -44,6 +47,7 @@ export function ledgerSuite(kind: StoreFactory): void {
       costKnown: false,
       simulated: true,
       metadata: '{"a":1}',
+      day: '2030-01-01',
       reservedCostNanoUsd: 9_007_199_254_740_993n,
       idempotency: { keyHash: 'a1', bodyHash: 'b2' },
     })
@@ -164,6 +168,19 @@ export function ledgerSuite(kind: StoreFactory): void {
     expect([today?.settled, today?.reserved, perMinute?.settled]).toEqual([25n, 0n, 30n])
     expect((await store.figures({ simulated: false })).report.total()).toMatchObject({ requests: 1, costNanoUsd: 25n })
     expect(await store.entry('elsewhere')).toMatchObject({ outcome, settledSeq: 1 })
+  })
+
+  promise('calls of one millisecond of the past are all kept, also if they come together', async () => {
+    const ids = Array.from({ length: 40 }, (_, index) => `past-${index}`)
+    const records = ids.map((callId) => ({
+      kind: 'entry' as const,
+      facts: factsOf(callId, { reservedAtMs: START_MS - 10 * 86_400_000 }),
+      outcome: outcomeOf(3, 1n),
+      charges: [],
+      used: usedOf(3, 1n),
+    }))
+    await Promise.all([store.append(records.slice(0, 30), at()), store.append(records.slice(30), at())])
+    expect((await store.entries({ limit: 50 })).map(({ facts }) => facts.callId).sort()).toEqual(ids.sort())
   })
 
   /** The difference on a day's window of cost, and on windows that a correction leaves alone. */
@@ -360,18 +377,18 @@ export function ledgerSuite(kind: StoreFactory): void {
       )
     await reserve('1', 0)
     await reserve('2', 10)
-    await reserve('3', 10)
+    await reserve(UUID_CALL, 10)
     const fallback = { provider: 'first', model: 'dear', status: 500, durationMs: 1, error: 'overloaded' }
     const attempts = [
       { ...fallback, costNanoUsd: 9n },
       { ...fallback, provider: 'openai', model: 'gpt-4o', status: 200, error: null, costNanoUsd: 31n },
     ]
     const outcome = outcomeOf(30, 40n, { attempts, settledAtMs: START_MS + 30 })
-    await store.settle([{ callId: '3', outcome, used: undefined }], at(30))
+    await store.settle([{ callId: UUID_CALL, outcome, used: undefined }], at(30))
     const rare = outcomeOf(30, 2n, { usage: usageOf({ input: 5, audioInput: 7, webSearches: 3 }) })
     await store.settle([{ callId: '1', outcome: rare, used: undefined }], at(40))
-    await correct('up', '3', 5n)
-    await correct('down', '3', -7n)
+    await correct('up', UUID_CALL, 5n)
+    await correct('down', UUID_CALL, -7n)
     const shared = {
       caller: factsOf('1', { caller: { user: 'u' } }).caller,
       provider: 'openai',
@@ -392,7 +409,7 @@ export function ledgerSuite(kind: StoreFactory): void {
       { ...shared, callId: '2', reservedAtMs: START_MS + 10, settled: null },
       {
         ...shared,
-        callId: '3',
+        callId: UUID_CALL,
         reservedAtMs: START_MS + 10,
         settled: { atMs: START_MS + 30, tokens: 30, costNanoUsd: 40n, targets },
         corrections: [

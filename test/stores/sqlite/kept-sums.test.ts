@@ -122,7 +122,6 @@ test('a ledger that was put back from a copy gets sums of its own', async () => 
   await store.close(at())
   copyFileSync(`${path}.copy`, path)
   store = openSqlite(path)
-  expect(await costOf(store)).toBe(2n)
   // As many entries again, so that the last number is the same as before.
   await append(store, 'e', 'f')
   expect(await costOf(store, { ...QUERY, where: { user: 'user-0' } })).toBe(2n)
@@ -142,6 +141,28 @@ test('a call is counted once, also if the process ends between two counts', asyn
   expect(sums.missing).toBe(0)
   expect(sums.usage(QUERY).total).toMatchObject({ requests: 5, costNanoUsd: 5n })
   sums.close()
+})
+
+test('a call of a week that is over, and summed by week already, is in the sums of that week', async () => {
+  const store = openSqlite(':memory:')
+  const period = { fromMs: START_MS - 63 * DAY_MS, untilMs: START_MS + DAY_MS }
+  const costByUser = async () => {
+    const { by } = await store.usage({ simulated: false, period, by: ['user'] })
+    return by.user?.groups.map(({ value, sum }) => [value, sum.costNanoUsd])
+  }
+  const add = async (callId: string, daysAgo: number, user: string) => {
+    const facts = factsOf(callId, { reservedAtMs: START_MS - daysAgo * DAY_MS, caller: { user } })
+    await store.append([{ kind: 'entry', facts, outcome: outcomeOf(3, 1n), charges: [], used: usedOf(3, 1n) }], at())
+  }
+  await add('then', 30, 'ann')
+  await add('now', 0, 'ann')
+  expect(await costByUser()).toEqual([['ann', 2n]])
+  for (const callId of ['late', 'later', 'latest']) await add(callId, 30, 'bob')
+  expect(await costByUser()).toEqual([
+    ['bob', 3n],
+    ['ann', 2n],
+  ])
+  await store.close(at())
 })
 
 test('while the sums of an older ledger are built, a report says how far they are', async () => {
