@@ -122,9 +122,10 @@ test('a ledger that was put back from a copy gets sums of its own', async () => 
   await store.close(at())
   copyFileSync(`${path}.copy`, path)
   store = openSqlite(path)
-  // As many entries again, so that the last number is the same as before.
-  await append(store, 'e', 'f')
-  expect(await costOf(store, { ...QUERY, where: { user: 'user-0' } })).toBe(2n)
+  // As many entries again, so that the last number is the same as before; both are of the first user.
+  await append(store, 'e')
+  await append(store, 'f')
+  expect(await costOf(store, { ...QUERY, where: { user: 'user-0' } })).toBe(3n)
   await store.close(at())
 })
 
