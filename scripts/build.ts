@@ -1,4 +1,4 @@
-// Build: the package's code and types in `dist`, with the data that the code reads. Usage: node scripts/build.ts [--outDir dist]
+// Build: the package's code and types in `dist`, with the data that the code reads, and the dashboard. Usage: node scripts/build.ts [--outDir dist]
 
 import { execFileSync } from 'node:child_process'
 import { cpSync } from 'node:fs'
@@ -15,3 +15,11 @@ execFileSync(process.execPath, [TSC, '-p', join(ROOT, 'tsconfig.build.json'), '-
 })
 for (const name of ['prices.json', 'licences'])
   cpSync(join(ROOT, 'src/prices', name), join(values.outDir, 'prices', name), { recursive: true })
+execFileSync(
+  process.execPath,
+  [join(ROOT, 'scripts/build-dashboard.ts'), '--outDir', join(values.outDir, 'dashboard')],
+  {
+    cwd: ROOT,
+    stdio: 'inherit',
+  },
+)

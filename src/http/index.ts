@@ -15,6 +15,7 @@ import { PRICES, type PriceParts, SET_PRICES } from './admin-prices.ts'
 import { PROVIDERS, type ProviderParts, REMOVE_PROVIDER, SET_PROVIDER, TEST_PROVIDER } from './admin-providers.ts'
 import { SET_SETTINGS, type SettingParts } from './admin-settings.ts'
 import { callRoutes, notFound } from './calls.ts'
+import { dashboardRoutes } from './dashboard.ts'
 import { type Endpoint, type EndpointRow, mount, type Role } from './endpoint.ts'
 import { ESTIMATE } from './estimate.ts'
 import { EXPLAIN, type ExplainParts } from './explain.ts'
@@ -110,6 +111,7 @@ export function routes(parts: HttpParts): Hono {
   const app = new Hono()
   app.route('/', callRoutes(gate))
   app.route('/', modelRoutes(parts))
+  app.route('/', dashboardRoutes())
   app.route('/', mount(FIGURE_ENDPOINTS, parts))
   app.route('/', mount(PATTERN_ENDPOINTS, runParts))
   app.route('/', mount(ADMIN_ENDPOINTS, parts))
