@@ -45,24 +45,25 @@ export function exactMoney(dollars: number): string {
   return text.startsWith('-') ? `${MINUS}$${text.slice(1)}` : `$${text}`
 }
 
-const UNITS = [
-  [1e12, 'T'],
-  [1e9, 'B'],
-  [1e6, 'M'],
-  [1e3, 'k'],
-] as const
+const compactBy = { nearest: compact('nearest'), down: compact('down'), up: compact('up') }
+
+function compact(rounding: Rounding): Intl.NumberFormat {
+  return new Intl.NumberFormat('en-US', {
+    notation: 'compact',
+    maximumSignificantDigits: DIGITS,
+    roundingMode: MODES[rounding],
+  })
+}
 
 /** A count: whole below 10,000, three significant digits above: `9,766`, `12.4 k`, `1.92 B`. */
 export function count(value: number, rounding: Rounding = 'nearest'): string {
-  if (Math.abs(value) < 10_000) return grouped.format(value).replace('-', MINUS)
   const sign = value < 0 ? MINUS : ''
   const amount = Math.abs(value)
-  for (const [unit, name] of UNITS) {
-    if (amount < unit) continue
-    const shown = new Intl.NumberFormat('en-US', { maximumSignificantDigits: DIGITS, roundingMode: MODES[rounding] })
-    return `${sign}${shown.format(amount / unit)}${NARROW_SPACE}${name}`
-  }
-  return grouped.format(value)
+  if (amount < 10_000) return `${sign}${grouped.format(amount)}`
+  const parts = compactBy[rounding].formatToParts(amount)
+  const unit = parts.find(({ type }) => type === 'compact')?.value ?? ''
+  const digits = parts.filter(({ type }) => type !== 'compact' && type !== 'literal').map((part) => part.value)
+  return `${sign}${digits.join('')}${NARROW_SPACE}${unit.replace('K', 'k')}`
 }
 
 /** A rate, three significant digits at most: `3.57`, `0`. */
@@ -78,9 +79,9 @@ export function share(part: number): string {
 /** Milliseconds: `2 ms`, `840 ms`, `6.1 s`, `10 h 27 min`, `3 d 4 h`. */
 export function duration(ms: number): string {
   if (ms < 1000) return `${Math.round(ms)} ms`
-  const seconds = ms / 1000
-  if (seconds < 60) return `${smallBy.nearest.format(Math.round(seconds * 10) / 10)} s`
-  const minutes = Math.floor(seconds / 60)
+  const tenths = Math.round(ms / 100)
+  if (tenths < 600) return `${smallBy.nearest.format(tenths / 10)} s`
+  const minutes = Math.floor(tenths / 600)
   if (minutes < 60) return `${minutes} min`
   const hours = Math.floor(minutes / 60)
   if (hours < 48) return minutes % 60 === 0 ? `${hours} h` : `${hours} h ${minutes % 60} min`

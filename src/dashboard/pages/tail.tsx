@@ -26,7 +26,7 @@ const OUTCOME_WORDS: Readonly<Record<string, string>> = {
 export function Tail({ calls, oneOf }: TailProps) {
   const [filter, setFilter] = useState({ text: '', outcome: '' })
   const [held, setHeld] = useState<readonly LiveCall[]>()
-  const list = useRef<HTMLDivElement>(null)
+  const list = useRef<HTMLElement>(null)
   const shown = useMemo(
     () => (held ? refreshed(held, calls) : calls).filter((call) => matches(call, filter)),
     [held, calls, filter],
@@ -87,8 +87,7 @@ export function Tail({ calls, oneOf }: TailProps) {
       {shown.length === 0 ? (
         <EmptyTail hasCalls={calls.length > 0} onClear={() => setFilter({ text: '', outcome: '' })} />
       ) : (
-        // biome-ignore lint/a11y/noStaticElementInteractions: pointing at the list only holds it still.
-        <div
+        <section
           ref={list}
           className="scroll tail-scroll"
           onMouseEnter={hold}
@@ -96,11 +95,10 @@ export function Tail({ calls, oneOf }: TailProps) {
           onScroll={({ currentTarget }) => (currentTarget.scrollTop > 0 ? hold() : undefined)}
           // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by keyboard.
           tabIndex={0}
-          role="region"
           aria-labelledby="tail"
         >
           <CallTable calls={shown} />
-        </div>
+        </section>
       )}
       <Announcement calls={calls} />
     </section>

@@ -28,8 +28,9 @@ export function Code({ text, label }: { readonly text: string; readonly label: s
   return (
     <div className="code pad">
       {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by keyboard. */}
-      <pre tabIndex={0} aria-label={label}>
-        {text}
+      <pre tabIndex={0}>
+        <span className="vh">{label}: </span>
+        <code>{text}</code>
       </pre>
       <CopyButton text={text} />
     </div>

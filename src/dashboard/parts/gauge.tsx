@@ -32,6 +32,7 @@ export function Gauge({
   const percent = (part: number) => (whole > 0 ? (part / whole) * 100 : 0)
   const [settledPercent, reservedPercent] = [percent(settled), percent(reserved)]
   return (
+    // biome-ignore lint/a11y/useSemanticElements: <meter> has no second part for what is reserved.
     <div
       role="meter"
       aria-label={name}

@@ -127,7 +127,6 @@ function Plot({ label, times, series, shown, onPoint }: PlotProps) {
     made.setCursor({ left: made.valToPos((times[index] ?? 0) / 1000, 'x'), top: 10 })
   }
   return (
-    // biome-ignore lint/a11y/useSemanticElements: a canvas has no element of its own for a picture with keys.
     <div
       ref={place}
       className="plot"
