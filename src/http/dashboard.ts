@@ -92,7 +92,10 @@ export function dashboardRoutes(folder = FOLDER): Hono {
   app.get('/dashboard', answerPage)
   app.get('/dashboard/*', answerPage)
   app.get('/api/metrics/dashboard', (c) => c.redirect(`${prefixOf(c)}/dashboard`))
-  app.get('/', async (c, next) => (wantsPage(c) ? c.redirect(`${prefixOf(c)}/dashboard`) : next()))
+  app.get('/', async (c, next) => {
+    if (!wantsPage(c)) return next()
+    return c.redirect(`${new URL(c.req.url).pathname.replace(/\/$/, '')}/dashboard`)
+  })
   return app
 }
 
