@@ -18,6 +18,7 @@ describe('money', () => {
 
   test('what is free is rounded down, and what is needed up', () => {
     expect([money(1.679, 'down'), money(1.671, 'up')]).toEqual(['$1.67', '$1.68'])
+    expect([money(1.67, 'down'), money(1.67, 'up'), money(0.29, 'down')]).toEqual(['$1.67', '$1.67', '$0.29'])
     expect([money(0.0019999, 'down'), money(0.0010001, 'up')]).toEqual(['$0.00199', '$0.00101'])
     expect([money(0.9999, 'down'), money(0.9999, 'up')]).toEqual(['$0.999', '$1.00'])
   })

@@ -15,11 +15,11 @@ import { Rates, Today } from './today.tsx'
 export function Now({ live, session }: { readonly live: Live; readonly session: Session }) {
   const { state, calls, oneOf } = live
   if (!state) return <Skeleton />
-  const isUnused = calls.length === 0 && state.today.calls === 0 && state.today.refused === 0
+  const isFirstRun = state.simulated && calls.length === 0 && state.today.calls === 0 && state.today.refused === 0
   const seesAll = session.viewer !== 'key'
   return (
     <>
-      {isUnused && state.simulated ? (
+      {isFirstRun ? (
         <FirstRun needsKey={session.keys_exist} />
       ) : (
         <AttentionCard items={state.attention} summary={summaryOf(state)} />
@@ -28,7 +28,7 @@ export function Now({ live, session }: { readonly live: Live; readonly session: 
         <Today state={state} />
         <Rates state={state} />
       </section>
-      <Charts state={state} />
+      {!isFirstRun && <Charts state={state} />}
       <div className="grid">
         <Limits state={state} />
         {seesAll && <Providers providers={state.providers} />}

@@ -27,6 +27,8 @@ export function Tail({ calls, oneOf }: TailProps) {
   const [filter, setFilter] = useState({ text: '', outcome: '' })
   const [held, setHeld] = useState<readonly LiveCall[]>()
   const list = useRef<HTMLElement>(null)
+  /** Calls that were there when the page was opened are not new. */
+  const [openedAt] = useState(() => calls[0] && timeOf(calls[0]))
   const shown = useMemo(
     () => (held ? refreshed(held, calls) : calls).filter((call) => matches(call, filter)),
     [held, calls, filter],
@@ -97,7 +99,7 @@ export function Tail({ calls, oneOf }: TailProps) {
           tabIndex={0}
           aria-labelledby="tail"
         >
-          <CallTable calls={shown} />
+          <CallTable calls={shown} since={openedAt} />
         </section>
       )}
       <Announcement calls={calls} />
@@ -138,7 +140,7 @@ function EmptyTail({ hasCalls, onClear }: { readonly hasCalls: boolean; readonly
   )
 }
 
-function CallTable({ calls }: { readonly calls: readonly LiveCall[] }) {
+function CallTable({ calls, since }: { readonly calls: readonly LiveCall[]; readonly since: string | undefined }) {
   return (
     <table className="tail">
       <thead>
@@ -162,19 +164,19 @@ function CallTable({ calls }: { readonly calls: readonly LiveCall[] }) {
       </thead>
       <tbody>
         {calls.map((call) => (
-          <CallRow key={call.call_id} call={call} />
+          <CallRow key={call.call_id} call={call} isNew={since === undefined || timeOf(call) > since} />
         ))}
       </tbody>
     </table>
   )
 }
 
-function CallRow({ call }: { readonly call: LiveCall }) {
+function CallRow({ call, isNew }: { readonly call: LiveCall; readonly isNew: boolean }) {
   const { key, user, provider, model } = call
   const who = [key, user].filter((name) => name !== null && name !== '').join(' · ')
   const isRefused = call.status === 'refused'
   return (
-    <tr className="new">
+    <tr className={isNew ? 'new' : undefined}>
       <td className="nowrap">
         <time dateTime={timeOf(call)} title={timeOf(call)}>
           {clockTime(timeOf(call))}
@@ -185,7 +187,10 @@ function CallRow({ call }: { readonly call: LiveCall }) {
         {isRefused && <span className="sub">{call.limit ?? call.reason}</span>}
       </td>
       <td className="p2">{who === '' ? <span className="muted">no key</span> : who}</td>
-      <td className="model">{provider === '' ? model : `${provider}/${model}`}</td>
+      <td className="model">
+        {provider === '' ? model : `${provider}/${model}`}
+        {who !== '' && <span className="sub only-s">{who}</span>}
+      </td>
       <td className="num p2">{!isRefused && call.tokens ? <Count value={call.tokens.total} /> : '–'}</td>
       <td className="num p3">{isRefused ? '–' : took(call.reserved_at, call.settled_at)}</td>
       <td className="num edge">

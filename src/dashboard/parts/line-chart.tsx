@@ -180,6 +180,7 @@ function optionsOf(
       {
         stroke: text,
         font,
+        size: 28,
         space: 80,
         grid: { show: false },
         ticks: { show: false },
@@ -192,7 +193,7 @@ function optionsOf(
         space: 36,
         grid: { stroke: line, width: 1 },
         ticks: { show: false },
-        values: (_plot, values) => values.map(shown),
+        values: (_plot, values) => values.map((value) => shown(value)),
       },
     ],
     series: [

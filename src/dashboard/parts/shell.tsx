@@ -84,6 +84,12 @@ export function Shell({ title, session, live, attentionCount, onSignOut, onHelp,
           <main className="page" id="main" tabIndex={-1}>
             <ConnectionBanner live={live} />
             {children}
+            <footer className="note only-s">
+              <Who session={session} onSignOut={onSignOut} />
+              <span>
+                {GATEWAY.host} · {session.version}
+              </span>
+            </footer>
           </main>
         </div>
       </div>
@@ -94,7 +100,7 @@ export function Shell({ title, session, live, attentionCount, onSignOut, onHelp,
 function Who({ session, onSignOut }: { readonly session: Session; readonly onSignOut: () => void }) {
   if (session.by !== 'session') return <span>{session.admin_key_set ? 'Not signed in' : 'Open to this machine'}</span>
   return (
-    <span className="row">
+    <span className="row who">
       <span>
         Signed in as <b>{session.viewer === 'admin' ? 'admin' : session.key}</b>
       </span>
