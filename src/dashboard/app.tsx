@@ -1,9 +1,11 @@
 // App: who looks, the live state, and the page.
 
 import { useCallback, useEffect, useRef, useState } from 'react'
-import { RequestFailed } from './data/api.ts'
+import { Link, Route, Router, Switch, useLocation } from 'wouter'
+import { PAGES, RequestFailed } from './data/api.ts'
 import { readSession, type Session, signOut } from './data/session.ts'
 import { useLive } from './data/use-live.ts'
+import { Call } from './pages/call.tsx'
 import { Now } from './pages/now.tsx'
 import { SignIn, SignInForm } from './pages/sign-in.tsx'
 import { Patterns } from './parts/icons.tsx'
@@ -36,7 +38,9 @@ export function App() {
         session.viewer === 'none' ? (
           <SignIn session={session} onSignedIn={setSession} />
         ) : (
-          <Pages session={session} onSession={setSession} />
+          <Router base={PAGES}>
+            <Pages session={session} onSession={setSession} />
+          </Router>
         )
       ) : (
         failure && <NotReached failure={failure} />
@@ -61,26 +65,38 @@ function Pages({ session, onSession }: { readonly session: Session; readonly onS
   const [showsHelp, setShowsHelp] = useState(false)
   const live = useLive(useCallback(() => setSignedOut(true), []))
   const attentionCount = live.state?.attention.length ?? 0
+  const [path, navigate] = useLocation()
+  const title = path === '/' ? 'Now' : path.startsWith('/calls/') ? 'Call' : 'Not found'
   useEffect(() => {
-    document.title = attentionCount > 0 ? `(${attentionCount}) Now · Bursar` : 'Now · Bursar'
-  }, [attentionCount])
+    document.title = attentionCount > 0 ? `(${attentionCount}) ${title} · Bursar` : `${title} · Bursar`
+  }, [attentionCount, title])
+  useFocusOnChange(path)
   const shortcuts: readonly Shortcut[] = [
     { keys: '/', does: 'Find among the newest calls', run: () => document.getElementById('find')?.focus() },
     { keys: 'p', does: 'Pause, or go on', run: () => live.pause(live.connection !== 'paused') },
+    { keys: 'n', does: 'Now', run: () => navigate('/') },
     { keys: '?', does: 'This list', run: () => setShowsHelp(true) },
   ]
   useShortcuts(shortcuts)
   return (
     <>
       <Shell
-        title="Now"
+        title={title}
         session={session}
         live={live}
         attentionCount={attentionCount}
         onSignOut={() => void signOut().then(onSession)}
         onHelp={() => setShowsHelp(true)}
       >
-        <Now live={live} session={session} />
+        <Switch>
+          <Route path="/">
+            <Now live={live} session={session} />
+          </Route>
+          <Route path="/calls/:id">{({ id }) => <Call id={decodeURIComponent(id)} />}</Route>
+          <Route>
+            <NoPage />
+          </Route>
+        </Switch>
       </Shell>
       {showsHelp && <KeyboardHelp shortcuts={shortcuts} onClose={() => setShowsHelp(false)} />}
       {isSignedOut && (
@@ -93,6 +109,30 @@ function Pages({ session, onSession }: { readonly session: Session; readonly onS
         />
       )}
     </>
+  )
+}
+
+/** After a change of the page, what a screen reader reads next is the page. */
+function useFocusOnChange(path: string): void {
+  const known = useRef(path)
+  useEffect(() => {
+    if (known.current === path) return
+    known.current = path
+    document.getElementById('main')?.focus()
+    scrollTo({ top: 0 })
+  }, [path])
+}
+
+function NoPage() {
+  return (
+    <section className="card">
+      <div className="empty">
+        <h2>There is no such page</h2>
+        <p>
+          <Link href="/">Now</Link> shows what is spent, and what is left.
+        </p>
+      </div>
+    </section>
   )
 }
 

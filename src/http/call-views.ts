@@ -126,6 +126,8 @@ export const explainedSchema = entrySchema.extend({
   adjusted_cost_usd: usdSchema.nullable(),
 })
 
+export type ExplainedJson = z.output<typeof explainedSchema>
+
 export function explainedJson(entry: Entry, adjustments: readonly Entry[]): z.output<typeof explainedSchema> {
   const settled = adjustments.flatMap(({ facts, outcome, adjustment, settledSeq }) =>
     outcome && adjustment && settledSeq !== null ? [{ id: facts.callId, outcome, adjustment, settledSeq }] : [],
@@ -224,6 +226,8 @@ export const refusedSchema = z.strictObject({
   refusal: refusalSchema,
   quote: quoteSchema,
 })
+
+export type RefusedJson = z.output<typeof refusedSchema>
 
 export function refusedJson(call: CallRefused): z.output<typeof refusedSchema> {
   const details = refusalDetails(call.refusal, call.at.wallMs)

@@ -1,6 +1,7 @@
 // Tail: the newest calls as they start and settle. New rows wait while the list is scrolled or pointed at.
 
 import { useEffect, useMemo, useRef, useState } from 'react'
+import { Link } from 'wouter'
 import { clockTime, count, duration } from '../data/format.ts'
 import { type LiveCall, timeOf } from '../data/live-state.ts'
 import { CallState } from '../parts/call-state.tsx'
@@ -178,9 +179,11 @@ function CallRow({ call, isNew }: { readonly call: LiveCall; readonly isNew: boo
   return (
     <tr className={isNew ? 'new' : undefined}>
       <td className="nowrap">
-        <time dateTime={timeOf(call)} title={timeOf(call)}>
-          {clockTime(timeOf(call))}
-        </time>
+        <Link href={`/calls/${encodeURIComponent(call.call_id)}`} className="cell">
+          <time dateTime={timeOf(call)} title={timeOf(call)}>
+            {clockTime(timeOf(call))}
+          </time>
+        </Link>
       </td>
       <td>
         <CallState status={call.status} />

@@ -1,20 +1,13 @@
 // Shell: navigation, the head of a page with its tools, and what is said of the connection.
 
 import { type ReactNode, useEffect, useRef, useState } from 'react'
-import { GATEWAY, PAGES } from '../data/api.ts'
+import { Link, useRoute } from 'wouter'
+import { GATEWAY } from '../data/api.ts'
 import { clockTime, duration } from '../data/format.ts'
 import { applyTheme, currentTheme, nextTheme } from '../data/preferences.ts'
 import type { Session } from '../data/session.ts'
 import type { Live } from '../data/use-live.ts'
-import { Icon, type IconName, Mark } from './icons.tsx'
-
-interface Page {
-  readonly path: string
-  readonly name: string
-  readonly icon: IconName
-}
-
-const PAGE_LIST: readonly Page[] = [{ path: '', name: 'Now', icon: 'now' }]
+import { Icon, Mark } from './icons.tsx'
 
 interface ShellProps {
   readonly title: string
@@ -27,6 +20,7 @@ interface ShellProps {
 }
 
 export function Shell({ title, session, live, attentionCount, onSignOut, onHelp, children }: ShellProps) {
+  const [isNow] = useRoute('/')
   return (
     <>
       <a className="skip" href="#main">
@@ -34,25 +28,23 @@ export function Shell({ title, session, live, attentionCount, onSignOut, onHelp,
       </a>
       <div className="shell">
         <nav className="nav" aria-label="Main">
-          <a className="brand" href={PAGES} aria-label="Bursar, now">
+          <Link className="brand" href="/" aria-label="Bursar, now">
             <Mark />
             <span className="t">Bursar</span>
-          </a>
+          </Link>
           <ul>
-            {PAGE_LIST.map(({ path, name, icon }) => (
-              <li key={name}>
-                <a href={`${PAGES}${path}`} aria-current="page">
-                  <Icon name={icon} />
-                  <span className="t">{name}</span>
-                  {attentionCount > 0 && (
-                    <span className="count">
-                      {attentionCount}
-                      <span className="vh"> need attention</span>
-                    </span>
-                  )}
-                </a>
-              </li>
-            ))}
+            <li>
+              <Link href="/" aria-current={isNow ? 'page' : undefined}>
+                <Icon name="now" />
+                <span className="t">Now</span>
+                {attentionCount > 0 && (
+                  <span className="count">
+                    {attentionCount}
+                    <span className="vh"> need attention</span>
+                  </span>
+                )}
+              </Link>
+            </li>
           </ul>
           <div className="foot">
             <Who session={session} onSignOut={onSignOut} />
