@@ -4,6 +4,7 @@
 export const SLOW_TESTS: readonly string[] = [
   'test/{alerts,app,call,clients,fuzz,http,runs,telemetry}/**/*.test.ts',
   'test/command-line/alerts.test.ts',
+  'test/dashboard/pages.test.ts',
   'test/counting/tokenizer.test.ts',
   'test/limits/limit-changes.test.ts',
   'test/providers/{compatible,transport}/*.test.ts',
