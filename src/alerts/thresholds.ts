@@ -61,6 +61,11 @@ export class Thresholds {
     return this.#candidates.size > 0
   }
 
+  /** The limits that can reach a percentage yet, of those in which a call of now counts. */
+  watched(limits: readonly Charge[], nowMs: number): readonly Charge[] {
+    return limits.filter(({ meter, capacity }) => this.#watchOf(meter, capacity, nowMs).nextAmount < NEVER)
+  }
+
   /** The levels of a call's limits after its reservation. @param nowMs epoch milliseconds */
   hear(levels: readonly LevelView[], nowMs: number): void {
     for (const level of levels) {

@@ -23,6 +23,7 @@ import { Callers } from '../keys/callers.ts'
 import { KeyAdministration } from '../keys/key-administration.ts'
 import { KeyDirectory } from '../keys/key-directory.ts'
 import { Backtests } from '../limits/backtest.ts'
+import { limitsOfCall } from '../limits/call-limits.ts'
 import { LimitEditor } from '../limits/limit-editor.ts'
 import { LimitsInForce } from '../limits/limits-in-force.ts'
 import { readOverrides } from '../overrides/documents.ts'
@@ -203,9 +204,15 @@ function construct(
   const configuration = new ConfigurationWatch(telemetry, warnings)
   const upstreamLimits = new UpstreamLimitTracker(telemetry)
   const { HOST, PORT, PUBLIC_URL } = settings
+  const keyLimitsOf = async (key: string) => (await callers.findKey(key))?.limits
   const alerts = new Alerts({
     store,
     receivers: receivers(timers, resolveBySystem),
+    limitsOf: async (call) => {
+      const { key } = call.facts.caller
+      const keyLimits = key === null ? undefined : await keyLimitsOf(key)
+      return limitsOfCall(call, keyLimits, limits.plan, clock.now().wallMs, settings.ENFORCEMENT === 'soft')
+    },
     clock,
     timers,
     telemetry,
@@ -289,7 +296,6 @@ function construct(
     const key = keyOf(scope.who, scope.subject)
     return names.inLimits(scopeName(scope), scope, await keyAdministration.madeAmong(key === undefined ? [] : [key]))
   }
-  const keyLimitsOf = async (key: string) => (await callers.findKey(key))?.limits
   const app = routes({
     settings,
     clock,
@@ -311,7 +317,7 @@ function construct(
     registry,
     live,
     cipher,
-    adjustments: new Adjustments({ store, plan: () => limits.plan, keyLimitsOf, newCallId }),
+    adjustments: new Adjustments({ store, plan: () => limits.plan, keyLimitsOf, newCallId, telemetry }),
     tracking: new Tracking({
       store,
       limits,
@@ -320,6 +326,7 @@ function construct(
         return providers.list
       },
       clock,
+      telemetry,
       countsCost: settings.ENABLE_COST_TRACKING,
     }),
     backtests: new Backtests(store),
