@@ -2,9 +2,9 @@
 
 import type { AlertKind, AlertRow } from '../config/alerts.ts'
 import { windowAt } from '../core/calendar.ts'
+import type { PastCall } from '../core/call-limits.ts'
 import type { Clock, Timer, Timers } from '../core/clock.ts'
 import type { Charge } from '../core/meter.ts'
-import type { PastCall } from '../limits/call-limits.ts'
 import type { ReceiverDeliveries } from '../stores/alert-queue.ts'
 import type { Store } from '../stores/store.ts'
 import { SumsNotReady } from '../stores/usage-query.ts'

@@ -2,10 +2,10 @@
 
 import { setImmediate } from 'node:timers/promises'
 import type { AlertRow } from '../config/alerts.ts'
+import type { PastCall } from '../core/call-limits.ts'
 import type { Clock, Timer, Timers } from '../core/clock.ts'
 import type { Charge } from '../core/meter.ts'
 import { totalTokens } from '../core/usage.ts'
-import type { PastCall } from '../limits/call-limits.ts'
 import type { Store } from '../stores/store.ts'
 import type { CallAdmitted, CallRefused, CallSettled, CallsBooked } from '../telemetry/call-events.ts'
 import type { Alert } from './alert.ts'

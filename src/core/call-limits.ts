@@ -1,10 +1,10 @@
 // Call limits: which limits count calls like one that is settled. It reads no level.
 
-import type { KeyLimits } from '../core/key-limits.ts'
-import type { CallFacts, Outcome } from '../core/ledger-entry.ts'
-import { type LimitPlan, SIMULATED_REALM, ZERO_AMOUNTS } from '../core/limits.ts'
-import type { Charge } from '../core/meter.ts'
-import { modelNameOf } from '../core/model-name.ts'
+import type { KeyLimits } from './key-limits.ts'
+import type { CallFacts, Outcome } from './ledger-entry.ts'
+import { type LimitPlan, SIMULATED_REALM, ZERO_AMOUNTS } from './limits.ts'
+import type { Charge } from './meter.ts'
+import { modelNameOf } from './model-name.ts'
 
 /** A call that is settled, made elsewhere, or corrected. */
 export interface PastCall {
