@@ -52,5 +52,5 @@ function isOn(limit: Limit, { scope, what, span }: WatchedLimit): boolean {
 
 function limitsText(names: readonly string[]): string {
   if (names.length === 0 || names.length > MAX_SHOWN_LIMITS) return ''
-  return ` The limits that are set are ${listOf(names.map(shown))}`
+  return ` Limits that are set: ${listOf(names.map(shown))}`
 }

@@ -54,7 +54,7 @@ describe('a name that matches nothing is told with the nearest that does', () =>
     ],
     [
       alertOn('global.costPerMonth'),
-      'alerts[0].limits[0]: watches nothing: no limit global.costPerMonth is set. The limits that are set are global.requestsPerMinute, global.tokensPerMinute, global.costPerDay, perKey.costPerDay or key:batch.costPerMonth',
+      'alerts[0].limits[0]: watches nothing: no limit global.costPerMonth is set. Limits that are set: global.requestsPerMinute, global.tokensPerMinute, global.costPerDay, perKey.costPerDay or key:batch.costPerMonth',
     ],
     [limitsFor('provider:opnai'), 'limits.provider:opnai: no provider is named opnai. Did you mean openai?'],
     [
