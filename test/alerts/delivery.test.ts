@@ -320,7 +320,7 @@ it('a limit that an alert names and nothing sets is a warning until it is set', 
   expect(await warnings()).toHaveLength(3)
   await send('/admin/limits/perUser', { costPerDay: '1' })
   expect(await warnings()).toEqual([
-    '/admin/alerts/b: limits[1]: watches nothing: no limit global.costPerDay is set. Did you mean perUser.costPerDay?',
+    '/admin/alerts/b: limits[1]: watches nothing: no limit global.costPerDay is set. Limits that are set: perUser.costPerDay',
   ])
   expect((await send('/admin/alerts/b', { ...row, limits: ['perUser.costPerDay'] })).warnings).toEqual([])
 })
