@@ -253,8 +253,9 @@ it.each([
   const time = new DeliveryTime()
   const receiver = new ScriptedReceiver(time.clock)
   await receiver.listen()
-  const config = { ...configFor(receiver, { on: ['limit'], at: [50] }) }
-  const gateway = await startGateway(time, config)
+  const gateway = await startGateway(time, configFor(receiver, { on: ['limit'], at: [50] }))
+  // The look back after the start is over.
+  await time.pass(5_000)
   if (kind === 'dearer') gateway.provider.usage = { input: 200, output: 200 }
   const answer = await gateway.client.asks('openai', { cap: 10 })
   await answer.text()
