@@ -28,8 +28,8 @@ const READ_LEVELS_MS = 1_000
 const MAX_WAITING_CALLS = 10_000
 /** What may be missing after a restart is of the last moments before. */
 const MAX_PAST_CALLS = 10_000
-/** Calls whose limits are looked at in one turn of the event loop: about half a millisecond. */
-const CALLS_PER_TURN = 50
+/** Calls whose limits are looked at in one turn of the event loop: two milliseconds at most, if no level is in memory. */
+const CALLS_PER_TURN = 20
 
 /** Call `use` for each configuration, and `close` before the store is closed. */
 export class LimitWatch {

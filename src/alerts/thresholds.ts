@@ -103,11 +103,12 @@ export class Thresholds {
 
   #reachedBy(level: LevelView, { hasRefused }: Candidate, now: Instant): readonly ReachedLevel[] {
     const { meter, capacity } = level
-    const watch = this.#watches.get(meter.key)
-    if (watch?.capacity !== capacity) {
+    const known = this.#watches.get(meter.key)
+    if (known && known.capacity !== capacity) {
       this.#candidates.delete(meter.key)
       return []
     }
+    const watch = known ?? this.#open(meter, capacity, now.wallMs)
     const used = usedOf(level)
     const before = watch.reachedCount
     while (isReached(watch, used, hasRefused)) watch.reachedCount += 1
