@@ -40,6 +40,8 @@ export function readSentAlert(
   allowsPrivate: boolean,
 ): AlertRow {
   const mistakes: Finding[] = []
+  if (written.name !== undefined && written.name !== name)
+    mistakes.push({ place: ['name'], text: `must be the name in the path, ${shown(name)}, or absent` })
   const row = readAlertRow({ ...written, name }, [], { canAllowPrivate: false, allowsPrivate }, mistakes)
   const [first] = mistakes
   if (row && !first) return row
