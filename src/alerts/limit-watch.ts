@@ -28,6 +28,7 @@ const READ_LEVELS_MS = 1_000
 const MAX_WAITING_CALLS = 10_000
 /** What may be missing after a restart is of the last moments before. */
 const MAX_PAST_CALLS = 10_000
+const PAST_CALLS_PER_PAGE = 250
 /** Calls whose limits are looked at in one turn of the event loop: two milliseconds at most, if no level is in memory. */
 const CALLS_PER_TURN = 20
 
@@ -39,7 +40,7 @@ export class LimitWatch {
   #countsTokens = false
   #simulated = false
   /** Calls that came to more than their reservation, or had none: the limits of these may have reached a percentage unseen. */
-  #calls: PastCall[] = []
+  readonly #calls: PastCall[] = []
   /** Whether the newest calls of the ledger are to be looked at. */
   #looksBack = false
   #timer: Timer | undefined
@@ -56,8 +57,9 @@ export class LimitWatch {
     this.#rows = rows.filter(({ on }) => on.has('limit'))
     this.#countsTokens = this.#rows.some(({ limits }) => limits?.some(({ what }) => what === 'tokens'))
     this.#simulated = simulated
+    if (watchText(this.#rows, simulated) === before) return
     this.#thresholds.use(this.#rows)
-    if (this.#rows.length > 0 && watchText(this.#rows, simulated) !== before) this.#looksBack = true
+    this.#looksBack = this.#rows.length > 0
     this.#wait()
   }
 
@@ -107,7 +109,7 @@ export class LimitWatch {
       for (const { facts, outcome } of ofRealm) this.#calls.push({ facts, outcome })
       return
     }
-    this.#calls = []
+    this.#calls.length = 0
     this.#looksBack = true
   }
 
@@ -126,36 +128,39 @@ export class LimitWatch {
 
   /** Never rejects: what cannot be read now is read the next time. */
   async #read(): Promise<void> {
-    const hasCalls = this.#calls.length > 0
+    const looksBack = this.#looksBack
+    const isBehind = looksBack || this.#calls.length > 0
+    this.#looksBack = false
     try {
-      if (this.#looksBack) await this.#lookBack()
-      while (this.#calls.length > 0) {
-        await this.#hearCalls(this.#calls.splice(0, CALLS_PER_TURN))
-        await setImmediate()
-      }
+      if (looksBack) await this.#lookBack()
+      await this.#hearInSteps(this.#calls)
       const now = this.#parts.clock.now()
       for (const reached of await this.#thresholds.read(this.#parts.store, now)) this.#raise(reached, now.wallMs)
     } catch (error) {
       // Calls that were taken out and not looked at are in the ledger.
-      if (hasCalls) this.#looksBack = true
+      if (isBehind) this.#looksBack = true
       this.#parts.fail(error)
     }
   }
 
   /** Looks at the limits of the newest calls of the ledger, the newest first. */
   async #lookBack(): Promise<void> {
-    const rows = this.#rows
     let beforeSeq = Number.MAX_SAFE_INTEGER
-    for (let count = 0; count < MAX_PAST_CALLS && !this.#isClosed; count += CALLS_PER_TURN) {
-      const query = { simulated: this.#simulated, beforeSeq, limit: CALLS_PER_TURN }
+    for (let count = 0; count < MAX_PAST_CALLS && !this.#isClosed; count += PAST_CALLS_PER_PAGE) {
+      const query = { simulated: this.#simulated, beforeSeq, limit: PAST_CALLS_PER_PAGE }
       const page = await this.#parts.store.entries(query)
-      await this.#hearCalls(page)
       beforeSeq = page.at(-1)?.settledSeq ?? 0
-      if (page.length < CALLS_PER_TURN) break
+      await this.#hearInSteps([...page])
+      if (page.length < PAST_CALLS_PER_PAGE) return
+    }
+  }
+
+  /** Takes all calls out of a list. */
+  async #hearInSteps(calls: PastCall[]): Promise<void> {
+    while (calls.length > 0) {
+      await this.#hearCalls(calls.splice(0, CALLS_PER_TURN))
       await setImmediate()
     }
-    // Other rows may have come meanwhile.
-    if (rows === this.#rows) this.#looksBack = false
   }
 
   async #hearCalls(calls: readonly PastCall[]): Promise<void> {

@@ -295,6 +295,18 @@ it('a receiver that is added hears of what the newest calls have reached, and la
   expect(receiver.taken).toHaveLength(1)
 })
 
+it('a reload just after a limit was reached loses no alert', async () => {
+  const time = new DeliveryTime()
+  const receiver = new ScriptedReceiver(time.clock)
+  await receiver.listen()
+  const config = configFor(receiver, { on: ['limit'], at: [1] })
+  const gateway = await startGateway(time, config)
+  await time.pass(5_000)
+  await call(gateway)
+  await gateway.app.reload(readFileConfig(JSON.stringify(config)))
+  await time.passUntil(() => receiver.taken.length === 1, 500)
+})
+
 it('a limit that an alert names and nothing sets is a warning until it is set', async () => {
   const file = {
     prices: [PRICE],
