@@ -241,12 +241,8 @@ export class LimitsInForce {
   }
 
   #read(scope: Scope, document: LimitDocument): ReadDocument {
-    const { limits, raises } = readStoredDocument(scope, document, SET_BY)
-    if (this.#parts.countsCost) return { limits, raises }
-    return {
-      limits: limits.filter(({ what }) => what !== 'cost'),
-      raises: raises.filter(({ what }) => what !== 'cost'),
-    }
+    const read = readStoredDocument(scope, document, SET_BY)
+    return this.#parts.countsCost ? read : withoutCost(read)
   }
 
   /** The limits and raises of one scope, with those of settings and file. */
@@ -309,4 +305,11 @@ function ownWindows({ who, subject }: Scope, limits: readonly Limit[], timeZone:
 
 function isSameLimit(a: Limit, b: Limit): boolean {
   return a.what === b.what && a.span === b.span
+}
+
+function withoutCost({ limits, raises }: ReadDocument): ReadDocument {
+  return {
+    limits: limits.filter(({ what }) => what !== 'cost'),
+    raises: raises.filter(({ what }) => what !== 'cost'),
+  }
 }
