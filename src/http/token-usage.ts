@@ -20,7 +20,6 @@ import {
   periodSchema,
   readUsageRequest,
   SUBJECT_ID,
-  type UsageParameters,
   type UsageRequest,
   type UsageRequestParts,
   wholeNumber,
@@ -52,7 +51,7 @@ const MAX_RECORDS = 1_000
 const DEFAULT_RECORD_DAYS = 7
 const MAX_CURSOR_CHARACTERS = 64
 const LIST_NAME_CHARACTERS = 12
-const CURSOR_TEXT = 'must be the next_cursor of a page with the same period and filters'
+const CURSOR_TEXT = 'must be the next_cursor of a page with the same filters'
 /** Records of a CSV table that are in memory at the same time. */
 const CSV_PAGE_RECORDS = 500
 
@@ -166,7 +165,7 @@ const ALL = endpoint({
 }).handle(async (parts, request) => {
   const { limit, cursor } = request.query
   const read = await readUsageRequest(parts, request, DEFAULT_RECORD_DAYS)
-  const list = listName(read, request.query)
+  const list = listName(read)
   const page = cursor === undefined ? {} : { cursor: placeIn(list, cursor) }
   if (read.wantsCsv) return { response: await recordsCsv(parts.store, read, { ...page, limit }, 'token-usage-all') }
   const { entries, next } = await readPage(parts.store, recordQuery(read, { ...page, limit: limit ?? DEFAULT_RECORDS }))
@@ -194,12 +193,11 @@ export const TOKEN_USAGE_ENDPOINTS: readonly Endpoint<UsageRequestParts>[] = [
 ]
 
 /**
- * A short name of the list of records that a request is of. A cursor ends in it, so that a cursor of another list is refused. The days
- * count as they were asked for: midnight may pass between two pages.
+ * A short name of the list of records that a request is of. A cursor ends in it, so that a cursor of another list is refused. The period is
+ * no part of it: a cursor is a place in time, midnight may pass between two pages, and a client may name the period that a page stated.
  */
-function listName({ simulated, where, zoneId }: UsageRequest, { days, from, to }: UsageParameters): string {
-  const period = from === undefined ? [days ?? DEFAULT_RECORD_DAYS] : [from, to ?? null]
-  return hash('sha256', JSON.stringify([simulated, where, zoneId, period]), 'base64url').slice(0, LIST_NAME_CHARACTERS)
+function listName({ simulated, where }: UsageRequest): string {
+  return hash('sha256', JSON.stringify([simulated, where]), 'base64url').slice(0, LIST_NAME_CHARACTERS)
 }
 
 /** The place that a cursor names. Throws Problem for a cursor of another list. */
