@@ -2,7 +2,9 @@
 
 import type { AlertKind, AlertRow } from '../config/alerts.ts'
 import { windowAt } from '../core/calendar.ts'
+import type { PastCall } from '../core/call-limits.ts'
 import type { Clock, Timer, Timers } from '../core/clock.ts'
+import type { Charge } from '../core/meter.ts'
 import type { ReceiverDeliveries } from '../stores/alert-queue.ts'
 import type { Store } from '../stores/store.ts'
 import { SumsNotReady } from '../stores/usage-query.ts'
@@ -10,18 +12,19 @@ import type { CallEvent, CallListener, Notice, Telemetry } from '../telemetry/ca
 import { type Alert, HOUR_MS } from './alert.ts'
 import { Dispatcher } from './dispatcher.ts'
 import { alertOfEvent, alertOfNotice, LEDGER_KEY } from './event-alerts.ts'
-import { isWatched, limitAlert, type ReachedLevel } from './limit-alerts.ts'
+import { LimitWatch } from './limit-watch.ts'
 import { messageOf } from './messages.ts'
 import { OutageWatch } from './outage-watch.ts'
 import { Outbox } from './outbox.ts'
 import type { Attempt } from './receiver.ts'
 import type { Receivers } from './receivers.ts'
-import { Thresholds } from './thresholds.ts'
 import { hoursOfSpend, isUnusual, unusualSpendAlert } from './unusual-spend.ts'
 
 interface AlertParts {
-  readonly store: Pick<Store, 'alerts' | 'levels' | 'usage' | 'registry'>
+  readonly store: Pick<Store, 'alerts' | 'levels' | 'entries' | 'usage' | 'registry'>
   readonly receivers: Receivers
+  /** The limits that count calls like this one now, as charges that take nothing. */
+  readonly limitsOf: (call: PastCall) => Promise<readonly Charge[]>
   readonly clock: Clock
   readonly timers: Timers
   readonly telemetry: Pick<Telemetry, 'notify'>
@@ -41,22 +44,19 @@ export interface ReceiverState {
   readonly deliveries: ReceiverDeliveries | undefined
 }
 
-/** Levels are read again after this time, in which most calls settle. */
-const READ_LEVELS_MS = 1_000
 const CHECK_SPEND_MS = 300_000
 
 /** Call `start` once, `use` for each configuration, and `close` before the store is closed. */
 export class Alerts implements CallListener {
   readonly name = 'alerts'
   readonly #parts: AlertParts
-  readonly #thresholds = new Thresholds()
+  readonly #limits: LimitWatch
   readonly #dispatcher: Dispatcher
   readonly #outbox: Outbox
   readonly #outages: OutageWatch
   #rows: readonly AlertRow[] = []
   #kinds: ReadonlySet<AlertKind> = new Set()
   #simulated = false
-  #levelTimer: Timer | undefined
   #spendTimer: Timer | undefined
   #isClosed = false
 
@@ -65,6 +65,14 @@ export class Alerts implements CallListener {
     const { store, ...others } = parts
     this.#dispatcher = new Dispatcher({ queue: store.alerts, registry: store.registry, ...others })
     this.#outbox = new Outbox({ queue: store.alerts, dispatcher: this.#dispatcher, ...others })
+    this.#limits = new LimitWatch({
+      store,
+      clock: parts.clock,
+      timers: parts.timers,
+      limitsOf: parts.limitsOf,
+      raise: (row, alert) => this.#outbox.put(row, alert),
+      fail: (error) => this.#notifyFailure(error),
+    })
     this.#outages = new OutageWatch(
       parts.timers,
       (alert) => this.#raise(alert),
@@ -86,7 +94,7 @@ export class Alerts implements CallListener {
     this.#rows = rows
     this.#kinds = new Set(rows.flatMap(({ on }) => [...on]))
     this.#simulated = simulated
-    this.#thresholds.use(rows)
+    this.#limits.use(rows, simulated)
     this.#dispatcher.use(rows)
     for (const { name } of removed) void this.#dropRemoved(name)
   }
@@ -94,17 +102,11 @@ export class Alerts implements CallListener {
   hear(event: CallEvent): void {
     if (this.#rows.length === 0) return
     switch (event.kind) {
-      case 'settled':
-        return
       case 'admitted':
-        if (this.#thresholds.isIdle || event.facts.simulated !== this.#simulated) return
-        this.#thresholds.hear(event.levels, event.at.wallMs)
-        this.#waitForLevels()
-        return
       case 'refused':
-        if (this.#thresholds.isIdle || event.refusal.meter.key.startsWith('simulated/') !== this.#simulated) return
-        this.#thresholds.hearRefusal(event.refusal, event.at.wallMs)
-        this.#waitForLevels()
+      case 'settled':
+      case 'booked':
+        this.#limits.hear(event)
         return
       case 'circuit_opened':
       case 'circuit_closed':
@@ -153,10 +155,9 @@ export class Alerts implements CallListener {
   async close(): Promise<void> {
     this.#isClosed = true
     const { timers, receivers } = this.#parts
-    timers.clearTimeout(this.#levelTimer)
     timers.clearTimeout(this.#spendTimer)
     this.#outages.stop()
-    if (this.#thresholds.hasCandidates) await this.#readLevels()
+    await this.#limits.close()
     await this.#outbox.flush()
     this.#outbox.stop()
     await this.#dispatcher.stop()
@@ -177,36 +178,6 @@ export class Alerts implements CallListener {
     for (const row of this.#rows) if (row.on.has(alert.kind)) this.#outbox.put(row, alert)
   }
 
-  #waitForLevels(): void {
-    if (this.#levelTimer || this.#isClosed || !this.#thresholds.hasCandidates) return
-    this.#levelTimer = this.#parts.timers
-      .setTimeout(() => {
-        this.#levelTimer = undefined
-        void this.#readLevels().then(() => this.#waitForLevels())
-      }, READ_LEVELS_MS)
-      .unref()
-  }
-
-  /** Never rejects: what cannot be read now is read the next time. */
-  async #readLevels(): Promise<void> {
-    const now = this.#parts.clock.now()
-    try {
-      for (const reached of await this.#thresholds.read(this.#parts.store, now)) this.#raiseReached(reached, now.wallMs)
-    } catch (error) {
-      this.#notifyFailure(error)
-    }
-  }
-
-  /** Each receiver hears of the highest percentage of its own. */
-  #raiseReached({ level, percent, hasRefused }: ReachedLevel, atMs: number): void {
-    for (const row of this.#rows) {
-      if (!row.on.has('limit') || !isWatched(row, level.meter)) continue
-      const own = row.at.findLast((candidate) => candidate <= percent)
-      if (own === undefined) continue
-      this.#outbox.put(row, limitAlert({ level, percent: own, hasRefused: hasRefused && own >= 100 }, atMs))
-    }
-  }
-
   #waitForSpend(): void {
     if (this.#isClosed) return
     this.#spendTimer = this.#parts.timers.setTimeout(() => void this.#checkSpend(), CHECK_SPEND_MS).unref()
@@ -214,7 +185,7 @@ export class Alerts implements CallListener {
 
   async #checkSpend(): Promise<void> {
     const { wallMs } = this.#parts.clock.now()
-    this.#thresholds.forgetEnded(wallMs)
+    this.#limits.forgetEnded(wallMs)
     try {
       if (this.#kinds.has('unusual_spend')) {
         // An hour is looked at once more when it is over, and its last calls have settled.

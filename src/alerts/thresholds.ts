@@ -61,6 +61,11 @@ export class Thresholds {
     return this.#candidates.size > 0
   }
 
+  /** The limits that can reach a percentage yet, of those in which a call of now counts. */
+  watched(limits: readonly Charge[], nowMs: number): readonly Charge[] {
+    return limits.filter(({ meter, capacity }) => this.#watchOf(meter, capacity, nowMs).nextAmount < NEVER)
+  }
+
   /** The levels of a call's limits after its reservation. @param nowMs epoch milliseconds */
   hear(levels: readonly LevelView[], nowMs: number): void {
     for (const level of levels) {
@@ -98,11 +103,12 @@ export class Thresholds {
 
   #reachedBy(level: LevelView, { hasRefused }: Candidate, now: Instant): readonly ReachedLevel[] {
     const { meter, capacity } = level
-    const watch = this.#watches.get(meter.key)
-    if (watch?.capacity !== capacity) {
+    const known = this.#watches.get(meter.key)
+    if (known && known.capacity !== capacity) {
       this.#candidates.delete(meter.key)
       return []
     }
+    const watch = known ?? this.#open(meter, capacity, now.wallMs)
     const used = usedOf(level)
     const before = watch.reachedCount
     while (isReached(watch, used, hasRefused)) watch.reachedCount += 1

@@ -10,10 +10,13 @@ import { Gate } from '../call/gate.ts'
 import { Idempotency } from '../call/idempotency.ts'
 import { Routing } from '../call/routing.ts'
 import { Tracking } from '../call/tracking.ts'
+import type { AlertRow } from '../config/alerts.ts'
 import type { FileConfig, PatternModels } from '../config/file.ts'
 import { scopeName } from '../config/limits.ts'
 import { isExposed, type Settings } from '../config/settings.ts'
+import { keysWatchedBy } from '../config/unmatched-alerts.ts'
 import { keyOf, keysNamedIn, type MadeKeys } from '../config/unmatched-names.ts'
+import { limitsOfCall } from '../core/call-limits.ts'
 import { Circuits } from '../core/circuit.ts'
 import type { Clock, Timers } from '../core/clock.ts'
 import type { Scope } from '../core/limits.ts'
@@ -25,6 +28,7 @@ import { KeyDirectory } from '../keys/key-directory.ts'
 import { Backtests } from '../limits/backtest.ts'
 import { LimitEditor } from '../limits/limit-editor.ts'
 import { LimitsInForce } from '../limits/limits-in-force.ts'
+import { alertsInForce, storedAlertWarnings } from '../overrides/alerts.ts'
 import { readOverrides } from '../overrides/documents.ts'
 import { KeyCipher } from '../overrides/key-cipher.ts'
 import type { ConfigurationState, Overrides } from '../overrides/overrides.ts'
@@ -109,27 +113,39 @@ export async function createApp(parts: AppParts): Promise<App> {
   const { overrides, warnings } = await readOverrides(store.registry, cipher, settings.ALERTS_ALLOW_PRIVATE)
   const constructed = construct({ ...parts, warnings: [...(parts.warnings ?? []), ...warnings] }, cipher, overrides)
   const { app, gate, prices, providers, live, telemetry, inputCounter, upkeep, configuration } = constructed
-  const { keyAdministration, refusalCounter, alerts } = constructed
+  const { keyAdministration, refusalCounter, alerts, limits, names } = constructed
   await keyAdministration.open()
   let madeKeys: MadeKeys | undefined
   let namedKeys: ReadonlySet<string> = new Set()
   const warningsOf = (state: ConfigurationState) => [
-    ...nameWarnings(settingsInForce(state), state.file, prices, clock.now().wallMs, madeKeys),
+    ...nameWarnings(settingsInForce(state), state.file, prices, clock.now().wallMs, limits.plan.limits, madeKeys),
+    ...storedAlertWarnings(state, (row) => names.inAlert(row, limits.plan.limits, madeKeys)),
     ...providerWarnings(state),
     ...priceRowWarnings(state, prices, clock.now().wallMs),
   ]
-  live.onChange((state) => configuration.refresh(warningsOf(state)))
+  const refresh = () => configuration.refresh(warningsOf(live.state))
+  const namedNow = () => [...keysNamedIn(live.state.file), ...keysWatchedBy(alertsInForce(live.state))]
+  const findKeys = async () => {
+    namedKeys = new Set(namedNow())
+    madeKeys = await keyAdministration.madeAmong([...namedKeys])
+  }
+  live.onChange(() => {
+    if (namedNow().every((key) => namedKeys.has(key))) refresh()
+    else void findKeys().then(refresh, refresh)
+  })
+  limits.onChange(() => {
+    if (alertsInForce(live.state).some((row) => row.limits)) refresh()
+  })
   const reload = async (file: FileConfig) => {
     await live.reload(file)
-    namedKeys = new Set(keysNamedIn(file))
-    madeKeys = await keyAdministration.madeAmong([...namedKeys])
+    await findKeys()
     configuration.use(warningsOf(live.state))
   }
-  // A key that the file names may be made later, and the first key makes names of persons match.
+  // A key that is named may be made later, and the first key makes names of persons match.
   store.registry.watch('key', ({ id }) => {
     if (!madeKeys || (madeKeys.exist && (madeKeys.ids.has(id) || !namedKeys.has(id)))) return
     madeKeys = { exist: true, ids: namedKeys.has(id) ? new Set([...madeKeys.ids, id]) : madeKeys.ids }
-    configuration.refresh(warningsOf(live.state))
+    refresh()
   })
   await alerts.start()
   await reload(parts.file)
@@ -203,9 +219,15 @@ function construct(
   const configuration = new ConfigurationWatch(telemetry, warnings)
   const upstreamLimits = new UpstreamLimitTracker(telemetry)
   const { HOST, PORT, PUBLIC_URL } = settings
+  const keyLimitsOf = async (key: string) => (await callers.findKey(key))?.limits
   const alerts = new Alerts({
     store,
     receivers: receivers(timers, resolveBySystem),
+    limitsOf: async (call) => {
+      const { key } = call.facts.caller
+      const keyLimits = key === null ? undefined : await keyLimitsOf(key)
+      return limitsOfCall(call, keyLimits, limits.plan, clock.now().wallMs, settings.ENFORCEMENT === 'soft')
+    },
     clock,
     timers,
     telemetry,
@@ -289,7 +311,8 @@ function construct(
     const key = keyOf(scope.who, scope.subject)
     return names.inLimits(scopeName(scope), scope, await keyAdministration.madeAmong(key === undefined ? [] : [key]))
   }
-  const keyLimitsOf = async (key: string) => (await callers.findKey(key))?.limits
+  const alertWarnings = async (row: AlertRow) =>
+    names.inAlert(row, limits.plan.limits, await keyAdministration.madeAmong(keysWatchedBy([row])))
   const app = routes({
     settings,
     clock,
@@ -311,7 +334,7 @@ function construct(
     registry,
     live,
     cipher,
-    adjustments: new Adjustments({ store, plan: () => limits.plan, keyLimitsOf, newCallId }),
+    adjustments: new Adjustments({ store, plan: () => limits.plan, keyLimitsOf, newCallId, telemetry }),
     tracking: new Tracking({
       store,
       limits,
@@ -320,6 +343,7 @@ function construct(
         return providers.list
       },
       clock,
+      telemetry,
       countsCost: settings.ENABLE_COST_TRACKING,
     }),
     backtests: new Backtests(store),
@@ -333,6 +357,7 @@ function construct(
     limitEditor: new LimitEditor({ registry, limits, clock }),
     configuredLimits: () => limits.configured,
     limitWarnings,
+    alertWarnings,
     keyWarnings: names.inKey,
     locate: (model) => routing.locate(model, clock.now().wallMs),
     models,
@@ -354,6 +379,8 @@ function construct(
     alerts,
     callers,
     keyAdministration,
+    limits,
+    names,
   }
 }
 

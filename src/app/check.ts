@@ -67,7 +67,7 @@ function remarks(configuration: Configuration, providers: readonly Provider[], n
     warnings: [
       ...configuration.warnings,
       ...settingWarnings(configuration).map(({ message }) => message),
-      ...nameWarnings(settings, file, book, nowMs),
+      ...nameWarnings(settings, file, book, nowMs, limitsOf(settings, file)),
       ...ofPrices.filter(({ code }) => code === 'model_ends').map(({ message }) => message),
     ],
     notes: [
@@ -87,8 +87,12 @@ function table(rows: readonly (readonly [string, string])[]): string[] {
   return rows.map(([name, text]) => `${name.padEnd(width)}  ${text}`)
 }
 
+function limitsOf(settings: Settings, file: FileConfig): readonly Limit[] {
+  return mergeLimits({ ...configuredLimits(settings, file), registry: [] })
+}
+
 function limitLines(settings: Settings, file: FileConfig): string[] {
-  const limits = mergeLimits({ ...configuredLimits(settings, file), registry: [] })
+  const limits = limitsOf(settings, file)
   if (limits.length === 0) return ['none']
   const lines = table(limits.map((limit) => [subjectText(limit), amountText(limit)]))
   return settings.ENFORCEMENT === 'soft'

@@ -1,11 +1,13 @@
 // Load configuration: settings and bursar.json together, with all that is wrong with either, and all that should be looked at.
 
+import type { AlertRow } from '../config/alerts.ts'
 import { ConfigError } from '../config/config-error.ts'
 import { EMPTY_FILE_CONFIG, type FileConfig, type FileReading } from '../config/file.ts'
 import { type Place, placeText } from '../config/findings.ts'
 import { KnownModels, type PriceNames } from '../config/known-models.ts'
 import { unknownSettings } from '../config/setting-names.ts'
 import { type Environment, isWhole, readSettingsOf, SETTINGS, type Settings } from '../config/settings.ts'
+import { unmatchedInAlert } from '../config/unmatched-alerts.ts'
 import {
   type MadeKeys,
   type NamedThings,
@@ -15,7 +17,7 @@ import {
   unmatchedScope,
 } from '../config/unmatched-names.ts'
 import type { Clock } from '../core/clock.ts'
-import type { Scope } from '../core/limits.ts'
+import type { Limit, Scope } from '../core/limits.ts'
 import type { KeyDocument } from '../keys/key-record.ts'
 import type { ConfigurationState } from '../overrides/overrides.ts'
 import { priceEntries } from '../overrides/price-entries.ts'
@@ -59,20 +61,31 @@ export function loadConfiguration(
   return { settings: reading.settings, file, warnings: unknown }
 }
 
-/** What settings and file name and what does not exist, a sentence each. @param book with the prices of the file */
+/**
+ * What settings and file name and what does not exist, a sentence each.
+ * @param book with the prices of the file
+ * @param limits all that are in force but those of keys' records. Without them, the limits that alerts name are not checked
+ */
 export function nameWarnings(
   settings: Partial<Settings>,
   file: FileConfig,
   book: EditablePriceBook,
   nowMs: number,
+  limits?: readonly Limit[],
   madeKeys?: MadeKeys,
 ): readonly string[] {
   const things: NamedThings = { settings, file, madeKeys, models: new KnownModels(file, priceNames(book, nowMs)) }
+  const ofAlerts = file.alerts.flatMap((row, index) =>
+    (limits ? unmatchedInAlert(row, { ...things, limits }) : []).map(({ place, text }) => ({
+      place: ['alerts', index, ...place],
+      text,
+    })),
+  )
   const written = (describe: (place: Place) => string) => (finding: { place: Place; text: string }) =>
     `${describe(finding.place)}: ${finding.text}`
   return [
     ...unmatchedInSettings(things).map(written(placeText)),
-    ...unmatchedInFile(things).map(written((place) => file.names.describe(place))),
+    ...[...unmatchedInFile(things), ...ofAlerts].map(written((place) => file.names.describe(place))),
   ]
 }
 
@@ -82,6 +95,8 @@ export interface AdminNames {
   inKey(key: Pick<KeyDocument, 'models' | 'providers'>): readonly string[]
   /** @param row as `bursar.json` names the scope */
   inLimits(row: string, scope: Scope, madeKeys: MadeKeys): readonly string[]
+  /** @param limits all that are in force but those of keys' records */
+  inAlert(row: Pick<AlertRow, 'limits'>, limits: readonly Limit[], madeKeys: MadeKeys | undefined): readonly string[]
 }
 
 /** @param state what is in force now */
@@ -104,6 +119,8 @@ export function adminNames(state: () => ConfigurationState, book: EditablePriceB
       const text = unmatchedScope(row, scope, { ...things(), madeKeys })
       return text === undefined ? [] : [`${row}: ${text}`]
     },
+    inAlert: (row, limits, madeKeys) =>
+      unmatchedInAlert(row, { ...things(), limits, madeKeys }).map(({ place, text }) => `${placeText(place)}: ${text}`),
   }
 }
 

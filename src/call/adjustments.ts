@@ -8,6 +8,7 @@ import { modelNameOf } from '../core/model-name.ts'
 import { Problem } from '../core/problem.ts'
 import { usageOf } from '../core/usage.ts'
 import type { Store } from '../stores/store.ts'
+import type { Telemetry } from '../telemetry/call-events.ts'
 
 /** What a call did cost, in an operator's words. */
 export interface Correction extends Adjustment {
@@ -29,6 +30,7 @@ interface AdjustmentParts {
   /** The limits in the record of a key. Undefined for a key without one. */
   readonly keyLimitsOf: (key: string) => Promise<KeyLimits | undefined>
   readonly newCallId: () => string
+  readonly telemetry: Pick<Telemetry, 'emit'>
 }
 
 /** Corrections happen one after the other, so that each starts from the cost that the one before left. */
@@ -56,7 +58,7 @@ export class Adjustments {
   }
 
   async #apply({ callId, costNanoUsd, reason }: Correction, actor: string, now: Instant): Promise<AppliedCorrection> {
-    const { store, newCallId } = this.#parts
+    const { store, newCallId, telemetry } = this.#parts
     const call = await this.#settledCall(callId)
     const { facts: ofCall } = call
     const shares = costShares(call, await store.adjustments(callId))
@@ -76,7 +78,9 @@ export class Adjustments {
     const record = { kind: 'adjustment', facts, adjustment } as const
     const keyLimits = facts.caller.key === null ? undefined : await this.#parts.keyLimitsOf(facts.caller.key)
     const charges = this.#chargesOf(facts, keyLimits, differenceNanoUsd, differences)
-    await store.append([{ ...record, outcome: outcomeOf(differenceNanoUsd, differences, now.wallMs), charges }], now)
+    const outcome = outcomeOf(differenceNanoUsd, differences, now.wallMs)
+    await store.append([{ ...record, outcome, charges }], now)
+    telemetry.emit({ kind: 'booked', at: now, calls: [{ facts, outcome }] })
     const value = { call_id: callId, before_nano_usd: `${beforeNanoUsd}`, after_nano_usd: `${costNanoUsd}`, reason }
     await store.registry.write(
       { kind: 'adjustment', id: facts.callId, value },

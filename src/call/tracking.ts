@@ -14,6 +14,7 @@ import { RecentMap } from '../core/recent-map.ts'
 import { totalTokens, type Usage, usageJson } from '../core/usage.ts'
 import type { Provider } from '../providers/provider.ts'
 import type { LedgerRecord, Store } from '../stores/store.ts'
+import type { Telemetry } from '../telemetry/call-events.ts'
 import type { ChangingLimits } from './admission.ts'
 
 /** A call that was made elsewhere and is over, as its sender describes it. */
@@ -62,6 +63,7 @@ export interface TrackingParts {
   readonly prices: PriceBook
   readonly providers: readonly Provider[]
   readonly clock: Clock
+  readonly telemetry: Pick<Telemetry, 'emit'>
   /** False without cost tracking: then calls cost nothing. */
   readonly countsCost: boolean
 }
@@ -154,6 +156,7 @@ export class Tracking {
     const now = this.#parts.clock.now()
     const records = calls.map((call) => this.#recordOf(call, now))
     await this.#parts.store.append(records, now)
+    this.#parts.telemetry.emit({ kind: 'booked', at: now, calls: records })
     for (const { facts } of records) this.#recent.set(facts.callId, true)
     return records
   }

@@ -3,7 +3,7 @@
 import { parseObject, recordOf } from '../core/json-values.ts'
 import type { Command, Invocation, Option } from './command.ts'
 import { UsageError } from './errors.ts'
-import { cellOf, fieldsText, recordsIn, tableText } from './format.ts'
+import { cellOf, fieldsText, recordsIn, tableText, warningsText } from './format.ts'
 
 /** Fields that are one text, one number, or a list, by the option that gives one value. */
 const TEXT_FIELDS = ['send', 'url', 'secret', 'server', 'user', 'password', 'from', 'floor'] as const
@@ -82,7 +82,7 @@ const SET: Command = {
   run: async ({ args: [name = ''], ...invocation }) => {
     const body = await rowOf({ args: [name], ...invocation })
     const { json, value } = await invocation.client.send('PUT', pathOf(name), { body })
-    return { json, text: fieldsText(recordOf(value.alert)) }
+    return { json, text: fieldsText(recordOf(value.alert)) + warningsText(value) }
   },
 }
 

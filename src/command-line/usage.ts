@@ -101,14 +101,26 @@ function sumCells(sum: Fields): string[] {
   ]
 }
 
+const NO_NAME = '(none)'
+
+/** A name in quotes is one that a caller chose and that would read as ours. */
+function nameCell(name: unknown): string {
+  if (name === null || name === '') return NO_NAME
+  return name === NO_NAME ? `"${NO_NAME}"` : cellOf(name)
+}
+
+function othersCell(count: unknown): string {
+  return `and ${cellOf(count)} ${cellOf(count) === '1' ? 'other' : 'others'}`
+}
+
 function groupsText(dimension: string, answer: Fields): string {
   const isDay = dimension === 'day'
   const rows = recordsIn(isDay ? answer.days : answer.groups).map((group) => {
     const name = isDay ? group.date : group[dimension]
-    return [name === null ? '(none)' : cellOf(name), ...sumCells(group)]
+    return [nameCell(name), ...sumCells(group)]
   })
   const others = recordOf(answer.others)
-  if (others.count !== undefined) rows.push([`and ${cellOf(others.count)} others`, ...sumCells(others)])
+  if (others.count !== undefined) rows.push([othersCell(others.count), ...sumCells(others)])
   if (rows.length === 0) return 'none\n'
   return tableText([dimension.toUpperCase(), ...SUM_TITLES], [...rows, ['total', ...sumCells(answer)]])
 }
@@ -123,10 +135,9 @@ function subjectText(answer: Fields): string {
   ])
   if (models.length === 0 && answer.total_requests === 0) return 'none\n'
   const others = recordOf(answer.other_models)
-  if (others.count !== undefined)
-    models.push([`and ${cellOf(others.count)} others`, cellOf(others.tokens), usdText(others.cost)])
+  if (others.count !== undefined) models.push([othersCell(others.count), cellOf(others.tokens), usdText(others.cost)])
   const agents = Object.entries(recordOf(answer.requests_by_agent)).map(([agent, requests]) => [
-    agent === '' ? '(none)' : cellOf(agent),
+    nameCell(agent),
     cellOf(requests),
   ])
   const days = recordsIn(answer.cost_trend)

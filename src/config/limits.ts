@@ -220,7 +220,7 @@ function canRefillSteadily({ what, span, refill }: LimitName): boolean {
 }
 
 /** A limit as `bursar.json` names it, with a point between: `perUser.costPerDay`, `key:ci.inFlight`. */
-export function limitText(limit: Limit): string {
+export function limitText(limit: Pick<Limit, 'who' | 'subject' | 'what' | 'span'>): string {
   return `${scopeName(limit)}.${limitWord(limit.what, limit.span)}`
 }
 

@@ -107,8 +107,17 @@ function at(place: Place, text: string | undefined): Finding[] {
   return text === undefined ? [] : [{ place, text }]
 }
 
-/** Why a row of limits limits nothing; undefined if it does. @param row as the file has it, such as `model:openai/gpt-4o` */
-export function unmatchedScope(row: string, { who, subject }: Scope, things: NamedThings): string | undefined {
+/**
+ * Why a row of limits limits nothing; undefined if it does.
+ * @param row as the file has it, such as `model:openai/gpt-4o`
+ * @param verb what the row does with calls
+ */
+export function unmatchedScope(
+  row: string,
+  { who, subject }: Scope,
+  things: NamedThings,
+  verb: 'limits' | 'watches' = 'limits',
+): string | undefined {
   const { settings, models, madeKeys } = things
   const keys = settings.BURSAR_KEYS?.map(({ id }) => id)
   // Only keys that are made have these, and they may come later.
@@ -119,13 +128,13 @@ export function unmatchedScope(row: string, { who, subject }: Scope, things: Nam
   if (who === 'key' && subject === undefined)
     return keys.length > 0 || madeKeys?.exist
       ? undefined
-      : 'limits all calls together, as one key: BURSAR_KEYS has no keys, and none is known that was made'
+      : `${verb} all calls together, as one key: BURSAR_KEYS has no keys, and none is known that was made`
   if (who === 'user' && subject !== undefined && !subject.includes('/'))
     return madeKeys?.exist === false
-      ? `limits the person ${shown(subject)}, and no key has been made that could name a person. A user that a caller declares has its key in front, such as user:alice/${shown(subject)}`
+      ? `${verb} the person ${shown(subject)}, and no key has been made that could name a person. A user that a caller declares has its key in front, such as user:alice/${shown(subject)}`
       : undefined
   const key = keyOf(who, subject)
-  return key === undefined ? undefined : unmatchedKey(key, keys, madeKeys)
+  return key === undefined ? undefined : unmatchedKey(key, keys, madeKeys, verb)
 }
 
 /** @param advice begins with a blank, or is empty */
@@ -133,18 +142,23 @@ function advised(text: string, advice: string): string {
   return advice === '' ? text : `${text}.${advice}`
 }
 
-function unmatchedKey(key: string, keys: readonly string[], madeKeys: MadeKeys | undefined): string | undefined {
+function unmatchedKey(
+  key: string,
+  keys: readonly string[],
+  madeKeys: MadeKeys | undefined,
+  verb: string,
+): string | undefined {
   if (madeKeys?.ids.has(key)) return undefined
-  if (keys.length === 0 && madeKeys?.exist) return `limits nothing: there is no key ${shown(key)}`
+  if (keys.length === 0 && madeKeys?.exist) return `${verb} nothing: there is no key ${shown(key)}`
   if (keys.length === 0) {
     return key === NO_SUBJECT
       ? undefined
-      : `limits nothing: BURSAR_KEYS has no keys, and none is known that was made. Every call is of ${NO_SUBJECT}`
+      : `${verb} nothing: BURSAR_KEYS has no keys, and none is known that was made. Every call is of ${NO_SUBJECT}`
   }
-  if (key === NO_SUBJECT) return 'limits nothing: BURSAR_KEYS has keys, so every call is of a key'
+  if (key === NO_SUBJECT) return `${verb} nothing: BURSAR_KEYS has keys, so every call is of a key`
   if (keys.includes(key)) return undefined
   return advised(
-    `limits nothing: BURSAR_KEYS has no ${shown(key)}`,
+    `${verb} nothing: BURSAR_KEYS has no ${shown(key)}`,
     didYouMean(key, keys) || ` Its names are ${listOf(keys)}`,
   )
 }

@@ -17,6 +17,8 @@ export interface AlertAdminParts {
   readonly alerts: Pick<Alerts, 'states' | 'test' | 'drop'>
   readonly live: LiveConfiguration
   readonly cipher: KeyCipher
+  /** What a row names and what does not exist. A sentence each, which begins with the place. */
+  readonly alertWarnings: (row: AlertRow) => Promise<readonly string[]>
 }
 
 const endpoint = endpointsFor<AlertAdminParts>()
@@ -53,7 +55,7 @@ export const SET_ALERT = endpoint({
   summary: 'Sets a receiver of alerts, in the words of bursar.json.',
   params: nameSchema,
   body: z.record(z.string(), z.unknown()),
-  answer: alertSchema,
+  answer: z.strictObject({ ...alertSchema.shape, warnings: z.array(z.string()) }),
 }).handle(async (parts, { sender, params: { name }, body }) => {
   const { live, cipher } = parts
   const written = await body()
@@ -62,7 +64,7 @@ export const SET_ALERT = endpoint({
   await live.change((state) => changeAlert(state, row, written, cipher), sender.actor)
   const set = (await alertsJson(parts)).find((alert) => alert.name === name)
   if (!set) throw new Error('An alert that was set is shown.')
-  return { answer: set }
+  return { answer: { ...set, warnings: [...(await parts.alertWarnings(row))] } }
 })
 
 export const REMOVE_ALERT = endpoint({

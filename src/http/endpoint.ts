@@ -12,6 +12,7 @@ import { Problem } from '../core/problem.ts'
 import { readJsonBody } from '../exchange/json-body.ts'
 import type { WebExchange } from '../exchange/web.ts'
 import type { Administrator, Callers, Viewer } from '../keys/callers.ts'
+import { secretInRequest } from '../keys/secrets.ts'
 import { issueOf, truncate } from '../patterns/pattern/pattern.ts'
 import { exchangeOf } from './hono-request.ts'
 import { problemResponse } from './problems.ts'
@@ -170,7 +171,7 @@ async function answerRequest<
     sender: await SENDERS[role](parts.callers, exchange),
     // A path that this app is mounted below may have parameters of its own.
     params: checked<Params>(params, fieldsOf(params, c.req.param())),
-    query: checked<Query>(query, knownParameters(query, role, c.req.queries())),
+    query: checked<Query>(query, knownParameters(query, role, exchange, c.req.queries())),
     exchange,
     signal: c.req.raw.signal,
   }
@@ -217,10 +218,14 @@ export function checked<Schema extends z.ZodType>(schema: z.ZodType, value: unkn
 }
 
 /** The parameters that a handler reads. Throws Problem for one that it does not know, and for one that is there twice. */
-function knownParameters(query: z.ZodObject, role: Role, given: Readonly<Record<string, readonly string[]>>) {
+function knownParameters(
+  query: z.ZodObject,
+  role: Role,
+  exchange: WebExchange,
+  given: Readonly<Record<string, readonly string[]>>,
+) {
   const known = Object.keys(query.shape)
-  // SDKs of Google's send keys as `?key=`.
-  const allowed = role === 'open' || known.includes('key') ? known : [...known, 'key']
+  const allowed = known.includes('key') || !mayHoldSecret(role, exchange, given.key) ? known : [...known, 'key']
   const unknown = Object.keys(given).find((name) => !allowed.includes(name))
   if (unknown !== undefined) {
     const name = truncate(unknown, MAX_SHOWN_CHARACTERS)
@@ -230,6 +235,16 @@ function knownParameters(query: z.ZodObject, role: Role, given: Readonly<Record<
   const twice = Object.keys(given).find((name) => given[name]?.length !== 1)
   if (twice !== undefined) throw new Problem('invalid_request', `Query parameter ${twice} must not stand twice.`, twice)
   return fieldsOf(query, Object.fromEntries(Object.entries(given).map(([name, [value = '']]) => [name, value])))
+}
+
+/**
+ * Whether `?key=` may be the sender's secret, as SDKs of Google's send theirs. Figures and `/admin/` have no other secret than the one that
+ * lets the sender in: beside that one, the parameter would name the key whose calls to show.
+ */
+function mayHoldSecret(role: Role, exchange: WebExchange, given: readonly string[] | undefined): boolean {
+  if (role === 'open') return false
+  if (role !== 'figures' && role !== 'admin') return true
+  return given?.includes(secretInRequest(exchange) ?? '') ?? false
 }
 
 /** Those of the fields that the schema knows. */

@@ -2,6 +2,7 @@
 
 import { z } from 'zod'
 import type { PriceBook } from '../core/prices.ts'
+import { Problem } from '../core/problem.ts'
 import { type FocusCharge, FocusCharges, type Granularity } from '../focus/charges.ts'
 import { FOCUS_COLUMNS } from '../focus/columns.ts'
 import { csvResponse, inPages } from './csv.ts'
@@ -30,13 +31,15 @@ export const EXPORT = endpoint({
   query: z.strictObject({
     format: z.enum(['focus', 'csv']).default('focus'),
     /** Of rows of FOCUS, in UTC. */
-    granularity: z.enum(['hour', 'day']).default('day'),
+    granularity: z.enum(['hour', 'day']).optional(),
     ...PERIOD_FIELDS,
     ...FILTER_FIELDS,
   }),
   answer: z.string(),
 }).handle(async (parts, request) => {
-  const { format, granularity, ...query } = request.query
+  const { format, granularity = 'day', ...query } = request.query
+  if (format === 'csv' && request.query.granularity !== undefined)
+    throw new Problem('invalid_request', 'granularity: must stand beside format=focus alone', 'granularity')
   const read = await readUsageRequest(parts, { ...request, query })
   if (format === 'csv') return { response: await recordsCsv(parts.store, read, {}, 'token-usage') }
   const pages = chargePages(parts, recordPages(parts.store, read, {}), granularity)

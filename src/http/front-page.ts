@@ -47,7 +47,7 @@ Ask how it stands (if ADMIN_KEY is set, calls' figures need it or a key):
 
 Configure it while it runs (with ADMIN_KEY):
   GET  /admin/config              every value in force and where it is set; /admin/audit: who changed what
-  PUT  /admin/settings            the default provider and the default models
+  PUT  /admin/settings            the default provider and models, and how many days the rows of calls are kept
   PUT  /admin/prices              prices of your own; GET lists them
   PUT  /admin/providers/{name}    a provider's key and address; GET /admin/providers lists them
   POST /admin/providers/{name}/test   whether a provider answers and takes its key

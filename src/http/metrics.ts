@@ -4,6 +4,7 @@ import { z } from 'zod'
 import { offsetMs } from '../core/calendar.ts'
 import { jsonUsd } from '../core/money.ts'
 import type { PriceBook } from '../core/prices.ts'
+import { Problem } from '../core/problem.ts'
 import type { UsageSum } from '../core/usage-sum.ts'
 import { countSchema, usdSchema } from '../runs/run-answer.ts'
 import type { Registry } from '../stores/registry.ts'
@@ -18,6 +19,7 @@ import {
   periodJson,
   periodSchema,
   readUsageRequest,
+  SUBJECT_ID,
   type UsageRequestParts,
   wholeNumber,
 } from './usage-request.ts'
@@ -54,7 +56,8 @@ const SUMMARY = endpoint({
   method: 'GET',
   path: '/api/metrics/summary',
   role: 'figures',
-  summary: 'Totals since the last reset, the last hour, and the price of the default model.',
+  summary: 'Totals since the last reset, or of one key, the last hour, and the price of the default model.',
+  query: z.strictObject({ key: FILTER_FIELDS.key }),
   answer: z.strictObject({
     timestamp: timeSchema,
     global: globalSchema,
@@ -66,15 +69,16 @@ const SUMMARY = endpoint({
       output_per_1m_tokens: usdSchema.nullable(),
     }),
   }),
-}).handle(async (parts, { sender }) => {
+}).handle(async (parts, request) => {
   const { store, registry } = parts
   const { wallMs } = parts.clock.now()
-  const simulated = await showsSimulated(parts)
-  const ownCalls = sender.role === 'key' ? { key: sender.key } : {}
+  const { simulated, where } = await readUsageRequest(parts, request)
+  if (where.key === null) throw new Problem('invalid_request', 'key: must be the id of a key', 'key')
+  const ownCalls = where.key === undefined ? {} : { key: where.key }
   const { report } = await store.figures({ simulated, ...ownCalls })
   // A reset is of the counters over all keys. Those of one key run on.
   const { global, lastHour } =
-    sender.role === 'key'
+    where.key !== undefined
       ? { global: totalsOf(report.total()), lastHour: totalsOf(report.recentHour(wallMs)) }
       : await countersOf(registry, report, simulated, wallMs)
   const [newest] = await store.entries({ simulated, ...ownCalls, limit: 1 })
@@ -140,7 +144,7 @@ const TASK = endpoint({
   path: '/api/metrics/task/:id',
   role: 'figures',
   summary: 'What all calls of a task used and did cost, whenever they were made.',
-  params: z.strictObject({ id: z.string() }),
+  params: z.strictObject({ id: SUBJECT_ID }),
   query: z.strictObject({ key: FILTER_FIELDS.key }),
   answer: z.strictObject({
     task_id: z.string(),

@@ -64,7 +64,10 @@ export const REFUSAL_REPORT = endpoint({
     ...(typeof where.key === 'string' ? { key: where.key } : {}),
   })
   const rows = counts.filter(({ key }) => where.key === undefined || key === where.key).toSorted(byCount)
-  if (read.wantsCsv) return { response: await tableCsv(COLUMNS, rows, 'token-usage-refusals', read) }
+  if (read.wantsCsv) {
+    const table = request.query.limit === undefined ? rows : [...rows.slice(0, limit), ...othersOf(rows.slice(limit))]
+    return { response: await tableCsv(COLUMNS, table, 'token-usage-refusals', read) }
+  }
   const rest = rows.slice(limit)
   return {
     answer: {
@@ -79,6 +82,13 @@ export const REFUSAL_REPORT = endpoint({
     },
   }
 })
+
+/** The rows that a table leaves out, added up: no limit has an empty name. */
+function othersOf(rows: readonly RefusalCount[]): RefusalCount[] {
+  return [...Map.groupBy(rows, ({ isShadow }) => isShadow)].map(([isShadow, of]) => {
+    return { limit: '', key: null, isShadow, count: of.reduce((sum, { count }) => sum + count, 0) }
+  })
+}
 
 const COLUMNS: readonly CsvColumn<RefusalCount>[] = [
   text('limit', ({ limit }) => limit),

@@ -1,5 +1,6 @@
 // Token usage: GET /token-usage/…, what calls used and did cost, by whom and for what. The ledger is the only source.
 
+import { hash } from 'node:crypto'
 import { z } from 'zod'
 import { isSettled, type SettledEntry } from '../core/ledger-entry.ts'
 import { Problem } from '../core/problem.ts'
@@ -18,6 +19,7 @@ import {
   periodJson,
   periodSchema,
   readUsageRequest,
+  SUBJECT_ID,
   type UsageRequest,
   type UsageRequestParts,
   wholeNumber,
@@ -47,6 +49,9 @@ const MAX_CSV_GROUPS = 10_000
 const DEFAULT_RECORDS = 100
 const MAX_RECORDS = 1_000
 const DEFAULT_RECORD_DAYS = 7
+const MAX_CURSOR_CHARACTERS = 64
+const LIST_NAME_CHARACTERS = 12
+const CURSOR_TEXT = 'must be the next_cursor of a page with the same filters'
 /** Records of a CSV table that are in memory at the same time. */
 const CSV_PAGE_RECORDS = 500
 
@@ -66,7 +71,7 @@ function subjectReport(dimension: 'user' | 'thread', summary: string) {
     path: `/token-usage/${dimension}/:id`,
     role: 'figures',
     summary,
-    params: z.strictObject({ id: z.string() }),
+    params: z.strictObject({ id: SUBJECT_ID }),
     query: reportQuery,
     answer: z.strictObject({ [idField]: z.string(), ...answerFields, ...STATISTICS_FIELDS }),
   }).handle(async (parts, { params: { id }, ...request }) => {
@@ -149,7 +154,7 @@ const ALL = endpoint({
     ...REPORT_FIELDS,
     limit: wholeNumber(1, MAX_RECORDS).optional(),
     /** The `next_cursor` of the page before. */
-    cursor: z.string().max(64, 'must be the next_cursor of a page').optional(),
+    cursor: z.string().max(MAX_CURSOR_CHARACTERS, CURSOR_TEXT).optional(),
   }),
   answer: z.strictObject({
     ...answerFields,
@@ -160,11 +165,16 @@ const ALL = endpoint({
 }).handle(async (parts, request) => {
   const { limit, cursor } = request.query
   const read = await readUsageRequest(parts, request, DEFAULT_RECORD_DAYS)
-  const page = cursor === undefined ? {} : { cursor }
+  const list = listName(read)
+  const page = cursor === undefined ? {} : { cursor: placeIn(list, cursor) }
   if (read.wantsCsv) return { response: await recordsCsv(parts.store, read, { ...page, limit }, 'token-usage-all') }
   const { entries, next } = await readPage(parts.store, recordQuery(read, { ...page, limit: limit ?? DEFAULT_RECORDS }))
   return {
-    answer: { ...headOf(read), records: entries.filter(isSettled).map(recordJson), next_cursor: next },
+    answer: {
+      ...headOf(read),
+      records: entries.filter(isSettled).map(recordJson),
+      next_cursor: next === null ? null : `${next}.${list}`,
+    },
   }
 })
 
@@ -181,6 +191,24 @@ export const TOKEN_USAGE_ENDPOINTS: readonly Endpoint<UsageRequestParts>[] = [
   BY_DAY,
   ALL,
 ]
+
+/**
+ * A short name of the list of records that a request is of. A cursor ends in it, so that a cursor of another list is refused. The period is
+ * no part of it: a cursor is a place in time, midnight may pass between two pages, and a client may name the period that a page stated.
+ */
+function listName({ simulated, where }: UsageRequest): string {
+  return hash('sha256', JSON.stringify([simulated, where]), 'base64url').slice(0, LIST_NAME_CHARACTERS)
+}
+
+/** The place that a cursor names. Throws Problem for a cursor of another list. */
+function placeIn(list: string, cursor: string): string {
+  if (!cursor.endsWith(`.${list}`)) throw wrongCursor()
+  return cursor.slice(0, -list.length - 1)
+}
+
+function wrongCursor(): Problem {
+  return new Problem('invalid_request', `cursor: ${CURSOR_TEXT}`, 'cursor')
+}
 
 function headOf(request: UsageRequest) {
   return { period: periodJson(request), simulated: request.simulated }
@@ -218,7 +246,7 @@ async function readPage(store: Store, query: RecordQuery): Promise<RecordPage> {
     return await store.records(query)
   } catch (error) {
     if (!(error instanceof RangeError)) throw error
-    throw new Problem('invalid_request', 'cursor: must be the next_cursor of a page', 'cursor')
+    throw wrongCursor()
   }
 }
 

@@ -36,6 +36,7 @@ const DAYS_TEXT = `must be a whole number from 1 to ${MAX_DAYS}`
 const TIME_TEXT =
   'must be a date such as 2026-11-22, or a time with its zone such as 2026-11-22T00:00:00Z, from the year 2000 to 2999'
 const ZONE_TEXT = 'must be an IANA time zone such as Europe/Berlin'
+const KEY_TEXT = 'must be the id of a key of this gateway, or of a key that made calls'
 
 /** A whole number in a query. */
 export function wholeNumber(min: number, max: number) {
@@ -62,6 +63,9 @@ export const PERIOD_FIELDS = {
   to: z.string().optional(),
   tz: z.string().max(MAX_ZONE_CHARACTERS, ZONE_TEXT).optional(),
 }
+
+/** The name of a user, thread or task in a path. */
+export const SUBJECT_ID = z.string().max(MAX_FILTER_CHARACTERS)
 
 const filter = z.string().max(MAX_FILTER_CHARACTERS).optional()
 
@@ -117,7 +121,8 @@ export async function readUsageRequest(
   defaultDays = DEFAULT_DAYS,
 ): Promise<UsageRequest> {
   const key = seenKey(sender, exchange, query.key)
-  const timeZone = query.tz ?? (await zoneOfKey(parts, sender, key)) ?? parts.settings.TIME_ZONE
+  const zoneOfCalls = await zoneOfKey(parts, sender, key)
+  const timeZone = query.tz ?? zoneOfCalls ?? parts.settings.TIME_ZONE
   const zoneId = timeZoneId(timeZone) ?? offsetZone(timeZone, query.tz)
   const days = new ZoneDays(zoneId)
   const nowMs = parts.clock.now().wallMs
@@ -145,10 +150,24 @@ function seenKey(sender: Viewer, exchange: RequestLine, named: string | undefine
   return sender.key
 }
 
-/** The zone of the one key that is seen; undefined if several are, or if the key has none. */
-async function zoneOfKey({ callers }: UsageRequestParts, sender: Viewer, key: string | null | undefined) {
+/**
+ * The zone of the one key that is seen; undefined if several are, or if the key has none. Rejects with Problem for a key that there is not,
+ * and never was: a key that BURSAR_KEYS has no more is known by its calls.
+ */
+async function zoneOfKey({ callers, store }: UsageRequestParts, sender: Viewer, key: string | null | undefined) {
   if (sender.role === 'key') return sender.record.limits?.timeZone
-  return key === undefined || key === null ? undefined : (await callers.findKey(key))?.limits?.timeZone
+  if (key === undefined || key === null) return undefined
+  const record = await callers.findKey(key)
+  if (!record && !(await hasCalls(store, key))) throw new Problem('invalid_request', `key: ${KEY_TEXT}`, 'key')
+  return record?.limits?.timeZone
+}
+
+async function hasCalls(store: Store, key: string): Promise<boolean> {
+  for (const simulated of [false, true]) {
+    const { report, open } = await store.figures({ simulated, key })
+    if (open.calls > 0 || report.total().requests > 0) return true
+  }
+  return false
 }
 
 /** A setting may be an offset such as +05:30, which has no name. A request may not. */

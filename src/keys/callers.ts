@@ -125,16 +125,16 @@ export class Callers {
   }
 
   /**
-   * Who sends a request to `/admin/`, also if the gateway is open for everything else. Throws Problem `forbidden` if there is no admin
+   * Who sends a request that the admin key alone may send, also if the gateway is open for everything else. Throws Problem `forbidden` if there is no admin
    * key, and `unauthenticated` without that key.
    */
   identifyAdministrator(request: RequestLine): Administrator {
     if (this.#adminDigest === undefined)
-      throw new Problem('forbidden', 'Set ADMIN_KEY to use /admin/. It answers that key alone.')
+      throw new Problem('forbidden', 'Set ADMIN_KEY to use this endpoint. It answers that key alone.')
     if (!this.#hasAdminKey(request))
       throw new Problem(
         'unauthenticated',
-        'Send ADMIN_KEY as `Authorization: Bearer …`. /admin/ answers that key alone.',
+        'Send ADMIN_KEY as `Authorization: Bearer …`. This endpoint answers that key alone.',
       )
     return ADMINISTRATOR
   }

@@ -59,6 +59,7 @@ export class LimitsInForce {
   #counted: Set<string> | undefined
   /** Whoever reads a key's record, changes it and writes it does so in a turn of the key, so that changes do not get in each other's way. */
   readonly keyTurns = new NamedTurns()
+  #changed: () => void = () => {}
   readonly #newestOfKey = new RecentMap<KeyLimits>(MAX_CHANGED_KEYS)
 
   constructor(parts: LimitParts) {
@@ -77,6 +78,11 @@ export class LimitsInForce {
   /** What settings and file say. */
   get configured(): ConfiguredLimits {
     return this.#configured
+  }
+
+  /** Calls back after each change of what the registry says. */
+  onChange(changed: () => void): void {
+    this.#changed = changed
   }
 
   /** What the registry says of a scope. */
@@ -155,6 +161,7 @@ export class LimitsInForce {
         else stored.delete(name)
         this.#plan.replace(scope, after.limits, after.raises)
       })
+      this.#changed()
       await this.#markChange(ownBefore, ownWindows(scope, after.limits, this.#parts.timeZone))
     })
   }
@@ -234,12 +241,8 @@ export class LimitsInForce {
   }
 
   #read(scope: Scope, document: LimitDocument): ReadDocument {
-    const { limits, raises } = readStoredDocument(scope, document, SET_BY)
-    if (this.#parts.countsCost) return { limits, raises }
-    return {
-      limits: limits.filter(({ what }) => what !== 'cost'),
-      raises: raises.filter(({ what }) => what !== 'cost'),
-    }
+    const read = readStoredDocument(scope, document, SET_BY)
+    return this.#parts.countsCost ? read : withoutCost(read)
   }
 
   /** The limits and raises of one scope, with those of settings and file. */
@@ -302,4 +305,11 @@ function ownWindows({ who, subject }: Scope, limits: readonly Limit[], timeZone:
 
 function isSameLimit(a: Limit, b: Limit): boolean {
   return a.what === b.what && a.span === b.span
+}
+
+function withoutCost({ limits, raises }: ReadDocument): ReadDocument {
+  return {
+    limits: limits.filter(({ what }) => what !== 'cost'),
+    raises: raises.filter(({ what }) => what !== 'cost'),
+  }
 }

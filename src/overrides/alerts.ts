@@ -20,6 +20,19 @@ export function alertsInForce({
   return [...own, ...file.alerts.filter(({ name }) => !overrides.alerts.has(name))]
 }
 
+/**
+ * Warnings of the receivers that are set here, a sentence each.
+ * @param warningsOf of one row: a sentence each, which begins with the place in the row
+ */
+export function storedAlertWarnings(
+  { overrides }: Pick<ConfigurationState, 'overrides'>,
+  warningsOf: (row: AlertRow) => readonly string[],
+): readonly string[] {
+  return [...overrides.alerts.values()].flatMap((alert) =>
+    'reason' in alert ? [] : warningsOf(alert).map((text) => `/admin/alerts/${alert.name}: ${text}`),
+  )
+}
+
 /** A row as it is sent to PUT /admin/alerts/NAME. Throws Problem `invalid_request` with the place of each mistake. */
 export function readSentAlert(
   name: string,
@@ -27,6 +40,8 @@ export function readSentAlert(
   allowsPrivate: boolean,
 ): AlertRow {
   const mistakes: Finding[] = []
+  if (written.name !== undefined && written.name !== name)
+    mistakes.push({ place: ['name'], text: `must be the name in the path, ${shown(name)}, or absent` })
   const row = readAlertRow({ ...written, name }, [], { canAllowPrivate: false, allowsPrivate }, mistakes)
   const [first] = mistakes
   if (row && !first) return row

@@ -67,6 +67,13 @@ export interface CallSettledLate {
   readonly outcome: Outcome
 }
 
+/** Calls that were made elsewhere, or corrections of calls, are in the ledger, and count on the levels of their limits. */
+export interface CallsBooked {
+  readonly kind: 'booked'
+  readonly at: Instant
+  readonly calls: readonly { readonly facts: CallFacts; readonly outcome: Outcome }[]
+}
+
 /** A settled call cost more than was reserved for it. The cost was settled in full; the promise did not hold for this call. */
 export interface QuoteExceeded {
   readonly kind: 'quote_exceeded'
@@ -115,6 +122,7 @@ export type CallEvent =
   | CallRejected
   | CallSettled
   | CallSettledLate
+  | CallsBooked
   | QuoteExceeded
   | UpstreamLimitLow
   | CircuitOpened

@@ -108,6 +108,8 @@ it('a receiver that is set by HTTP is stored encrypted, and gone once it is remo
     body: { send: 'slack', url: `${url}/T0/B0/hook-secret` },
   })
   expect([put.status, put.text.includes('hook-secret')]).toEqual([200, false])
+  const other = await administer(gateway, '/admin/alerts/ops', { body: { name: 'other', send: 'slack', url } })
+  expect([other.status, other.body.error.param]).toEqual([400, 'name'])
   const stored = JSON.stringify([
     await gateway.app.store.registry.read('alert'),
     await gateway.app.store.registry.read('alert-secret'),

@@ -1,4 +1,4 @@
-// kill -9 while an alert is being sent: it is sent again after the restart, with the same id, and then no more.
+// kill -9 while an alert is being sent, and just after a limit was reached: after the restart, each alert is delivered once.
 
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
@@ -11,15 +11,19 @@ import { useProvider } from '../support/gateway.ts'
 import { listen } from '../support/provider.ts'
 import { waitFor } from '../support/waiting.ts'
 
-it('an alert that was decided before a kill is delivered once after it', async () => {
+it('what was decided before a kill, and what was reached just before, is delivered once after it', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'bursar-alert-kill-'))
   onTestFinished(() => rmSync(folder, { recursive: true, force: true }))
   const ids: string[] = []
   let hangs = true
+  const taken: string[] = []
   const server = createServer((request, response) => {
     request.resume()
-    ids.push(String(request.headers['webhook-id']))
-    if (!hangs) response.end()
+    const id = String(request.headers['webhook-id'])
+    ids.push(id)
+    if (hangs) return
+    taken.push(id)
+    response.end()
   })
   const url = await listen(server)
   onTestFinished(() => void server.close().closeAllConnections())
@@ -29,7 +33,7 @@ it('an alert that was decided before a kill is delivered once after it', async (
     url,
     secret: `whsec_${'A'.repeat(32)}`,
     allowPrivate: true,
-    at: [10],
+    at: [10, 60],
     on: ['limit'],
   }
   const file = join(folder, 'bursar.json')
@@ -47,12 +51,14 @@ it('an alert that was decided before a kill is delivered once after it', async (
     await (await fetch(gateway.url + path, { method: 'POST', headers, body })).text()
   }
   const first = await GatewayProcess.start(env)
-  for (let calls = 0; calls < 12; calls++) await call(first)
+  for (let calls = 0; calls < 10; calls++) await call(first)
   await waitFor(() => ids.length === 1)
+  // The last of them reach the higher percentage.
+  for (let calls = 0; calls < 6; calls++) await call(first)
   await first.kill('SIGKILL')
   hangs = false
   const second = await GatewayProcess.start(env)
-  await waitFor(() => ids.length === 2)
+  await waitFor(() => taken.length === 2)
   await call(second)
   const isSent = async () => {
     const { alerts } = await second.page<{ alerts: { pending: number; last_sent_at: string | null }[] }>(
@@ -63,6 +69,7 @@ it('an alert that was decided before a kill is delivered once after it', async (
   for (let tries = 0; tries < 100 && !(await isSent()); tries++);
   // A stop reads the levels once more, and writes what is due.
   await second.kill('SIGTERM')
-  expect(ids).toHaveLength(2)
-  expect(new Set(ids).size).toBe(1)
+  expect(taken[0]).toBe(ids[0])
+  expect(new Set(taken).size).toBe(2)
+  expect(ids).toHaveLength(3)
 })

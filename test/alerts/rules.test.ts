@@ -94,6 +94,16 @@ it('a percentage is reached by what is spent, once, and the highest at once', as
   expect(await readAt(levelOf(9_000_000_000n, 0n))).toEqual([100])
 })
 
+it('a limit that may have reached a percentage is read, however many others come before', async () => {
+  const thresholds = new Thresholds()
+  thresholds.use(row ? [row] : [])
+  thresholds.hear([levelOf(5_000_000_000n, 0n)], 1)
+  for (let index = 0; index < 20_000; index++)
+    thresholds.hear([levelOf(0n, 0n, { ...METER, key: `user:ci/${index}/cost/day:2026-11-30` })], 1)
+  const reached = await thresholds.read({ levels: async () => [levelOf(5_000_000_000n, 0n)] }, NOW)
+  expect(reached.map(({ percent }) => percent)).toEqual([50])
+})
+
 it('an alert says what, who, how much of how much, since and until when', () => {
   const { title, text, key } = limitAlert(
     { level: levelOf(8_000_000_000n, 500_000_000n), percent: 80, hasRefused: false },

@@ -2,16 +2,19 @@
 
 import { describe, expect, it } from 'vitest'
 import { bookOf, loadConfiguration, nameWarnings } from '../../src/app/load-configuration.ts'
+import { configuredLimits } from '../../src/app/reload.ts'
 import { ConfigError } from '../../src/config/config-error.ts'
 import { readFileText, readFileValue } from '../../src/config/file.ts'
 import type { Environment } from '../../src/config/settings.ts'
+import { mergeLimits } from '../../src/limits/merge-limits.ts'
 
 const NOW_MS = Date.parse('2026-11-30T12:00:00Z')
 const BATCH = { BURSAR_KEYS: 'batch:0123456789abcdef' }
 
 function warningsOf(value: unknown, env: Environment = BATCH): readonly string[] {
   const { settings, file, warnings } = loadConfiguration(env, () => readFileValue(value, env), NOW_MS)
-  return [...warnings, ...nameWarnings(settings, file, bookOf(file), NOW_MS)]
+  const limits = mergeLimits({ ...configuredLimits(settings, file), registry: [] })
+  return [...warnings, ...nameWarnings(settings, file, bookOf(file), NOW_MS, limits)]
 }
 
 /** The error of a configuration with mistakes. */
@@ -26,6 +29,10 @@ function errorOf(text: string, env: Environment = {}): ConfigError {
 }
 
 const limitsFor = (row: string) => ({ limits: { [row]: { requestsPerDay: 1 } } })
+const alertOn = (...limits: string[]) => ({
+  limits: { perKey: { costPerDay: '5' }, 'key:batch': { costPerMonth: '5' } },
+  alerts: [{ name: 'ops', send: 'slack', url: 'https://example.com/', limits }],
+})
 const VLLM = { preset: 'vllm', baseUrl: 'http://127.0.0.1:8000/v1' }
 
 describe('a name that matches nothing is told with the nearest that does', () => {
@@ -37,6 +44,18 @@ describe('a name that matches nothing is told with the nearest that does', () =>
     [limitsFor('thread:bath/7'), 'limits.thread:bath/7: limits nothing: BURSAR_KEYS has no bath. Did you mean batch?'],
     [limitsFor('agent:bach/7'), 'limits.agent:bach/7: limits nothing: BURSAR_KEYS has no bach. Did you mean batch?'],
     [limitsFor('task:batc/7/8'), 'limits.task:batc/7/8: limits nothing: BURSAR_KEYS has no batc. Did you mean batch?'],
+    [
+      alertOn('perUser.costPerDay'),
+      'alerts[0].limits[0]: watches nothing: no limit perUser.costPerDay is set. Did you mean perKey.costPerDay?',
+    ],
+    [
+      alertOn('global.costPerDay', 'key:batsch.costPerDay'),
+      'alerts[0].limits[1]: watches nothing: BURSAR_KEYS has no batsch. Did you mean batch?',
+    ],
+    [
+      alertOn('global.costPerMonth'),
+      'alerts[0].limits[0]: watches nothing: no limit global.costPerMonth is set. Limits that are set: global.requestsPerMinute, global.tokensPerMinute, global.costPerDay, perKey.costPerDay or key:batch.costPerMonth',
+    ],
     [limitsFor('provider:opnai'), 'limits.provider:opnai: no provider is named opnai. Did you mean openai?'],
     [
       limitsFor('provider:groq'),

@@ -55,6 +55,7 @@ describe('usage prints', () => {
       groups: [
         { user: 'ann\u001b[31m', ...sum(7, 2) },
         { user: null, ...sum(2, 1, 1) },
+        { user: '(none)', ...sum(1, 0.1) },
       ],
       others: { count: 1, ...sum(1, 0.5) },
     }
@@ -65,7 +66,8 @@ describe('usage prints', () => {
       'USER           REQUESTS  FAILED  INPUT  OUTPUT  TOKENS  COST  P95 MS',
       'ann\\u001b[31m         7       0     70       7      77    $2   812.5',
       '(none)                2       1     20       2      22    $1   812.5',
-      'and 1 others          1       0     10       1      11  $0.5   812.5',
+      '"(none)"              1       0     10       1      11  $0.1   812.5',
+      'and 1 other           1       0     10       1      11  $0.5   812.5',
       'total                10       1    100      10     110  $3.5   812.5',
       '',
     ])
@@ -97,7 +99,7 @@ describe('usage prints', () => {
       '',
       'MODEL          TOKENS  COST',
       'openai/gpt-4o      22  $0.2',
-      'and 1 others       11  $0.1',
+      'and 1 other        11  $0.1',
       'total              33  $0.3',
       '',
       'AGENT   REQUESTS',

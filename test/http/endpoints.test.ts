@@ -371,7 +371,7 @@ describe('what is wrong with a request', () => {
 
   it('takes a key from the query, as SDKs send it', async () => {
     const gateway = await open({ env: KEYS })
-    await checkAnswer(gateway, 'GET', '/llm/stats?key=alice-secret-alice')
+    await checkAnswer(gateway, 'GET', '/llm/stats?key=alice-secret-alice', { headers: {} })
     const { path, body } = requestFor('openai', { cap: 50 })
     await checkAnswer(gateway, 'POST', `/llm/estimate?path=${path}&key=alice-secret-alice`, {
       body,

@@ -288,11 +288,76 @@ describe('what is wrong with a request is a 400 that names the parameter:', () =
     ['all?cursor=abc&format=csv', 'cursor', /next_cursor of a page/],
     ['user/ann?user=ben', 'user', /in the path already/],
     ['refusals?user=ann', 'user', /Unknown query parameter/],
+    ['by-model?key=nobody', 'key', /id of a key of this gateway/],
+    ['by-model?key=nobody&tz=UTC', 'key', /id of a key of this gateway/],
+    ['user/ann?key=nobody', 'key', /id of a key of this gateway/],
+    ['refusals?key=nobody', 'key', /id of a key of this gateway/],
+    ['export?key=nobody', 'key', /id of a key of this gateway/],
+    ['recommendations?key=nobody', 'key', /id of a key of this gateway/],
+    [`user/${'x'.repeat(1_025)}`, 'id', /1024/],
+    [`thread/${'x'.repeat(1_025)}?format=csv`, 'id', /1024/],
+    ['export?format=csv&granularity=hour', 'granularity', /format=focus alone/],
   ])('%s', async (path, param, message) => {
     const { status, body } = await ask(await open(), `/token-usage/${path}`)
     expect([status, body.error.code, body.error.param]).toEqual([400, 'invalid_request', param])
     expect(body.error.message).toMatch(message)
   })
+
+  it('a key that is no more is known by its calls', async () => {
+    const gateway = await open()
+    await writeCall(gateway, { caller: { key: 'gone' } })
+    await writeCall(gateway, { caller: { key: 'tried-out' }, simulated: true })
+    expect(await plain(gateway, '/token-usage/by-key?key=gone')).toMatchObject({ total_requests: 1 })
+    expect(await plain(gateway, '/token-usage/by-key?key=tried-out')).toMatchObject({ total_requests: 0 })
+  })
+
+  it('a cursor of another list', async () => {
+    const gateway = await open()
+    for (let call = 0; call < 4; call++)
+      await writeCall(gateway, { callId: `of-${call}`, caller: { key: 'alice', user: call % 2 ? 'ann' : 'ben' } })
+    const all = (query: string) => ask(gateway, `/token-usage/all?${query}`)
+    const { next_cursor } = await asked(gateway, '/token-usage/all?user=ann&limit=1')
+    const period = 'from=2026-11-16T00:00:00Z&to=2026-11-23T00:00:00Z'
+    for (const same of [
+      'user=ann',
+      'limit=5&user=ann',
+      'user=ann&tz=Asia/Tokyo',
+      `user=ann&${period}`,
+      'user=ann&format=csv',
+    ])
+      expect([same, (await all(`${same}&cursor=${next_cursor}`)).status]).toEqual([same, 200])
+    for (const other of ['', 'user=ben', 'user=', 'user=ann&key=alice', 'thread=ann', 'user=ben&format=csv']) {
+      const { status, body } = await all(`${other}&cursor=${next_cursor}`)
+      expect([other, status, body.error.param]).toEqual([other, 400, 'cursor'])
+      expect(body.error.message).toMatch(/same filters/)
+    }
+  })
+
+  it('a cursor whose days go on after midnight is no other list', async () => {
+    const gateway = await open()
+    for (let call = 0; call < 3; call++) await writeCall(gateway, { callId: `c${call}`, reservedAtMs: NOON_MS - call })
+    const { next_cursor } = await asked(gateway, '/token-usage/all?limit=1')
+    gateway.clock.advance(13 * HOUR_MS)
+    const { records } = await asked(gateway, `/token-usage/all?limit=1&cursor=${next_cursor}`)
+    expect(records).toMatchObject([{ id: 'c1' }])
+  })
+
+  it.each(['/llm/stats', '/audit/self-check'])(
+    'a key whose calls cannot be shown apart: %s?key=alice',
+    async (path) => {
+      const gateway = await open()
+      const { status, body } = await ask(gateway, `${path}?key=alice`)
+      expect([status, body.error.param]).toEqual([400, 'key'])
+    },
+  )
+
+  it.each([`/api/metrics/task/${'x'.repeat(1_025)}`, '/api/metrics/task/t?key=nobody', '/api/metrics/summary?key='])(
+    '%s',
+    async (path) => {
+      const { status, body } = await ask(await open(), path)
+      expect([status, body.error.code]).toEqual([400, 'invalid_request'])
+    },
+  )
 
   it.each([
     ['hours=0', 'hours'],
@@ -434,6 +499,8 @@ describe('refusals', () => {
     expect(await plain(gateway, '/token-usage/refusals?key=&days=1')).toMatchObject({ refused: 1 })
     const { text } = await ask(gateway, '/token-usage/refusals?format=csv&days=1&key=bob')
     expect(text).toBe('limit,key,shadow,count\r\ndaily_spending_limit,bob,false,1\r\n')
+    const { text: first } = await ask(gateway, '/token-usage/refusals?format=csv&days=1&limit=1')
+    expect(first).toBe('limit,key,shadow,count\r\ndaily_spending_limit,alice,false,3\r\n,,true,2\r\n,,false,2\r\n')
   })
 })
 
@@ -500,6 +567,8 @@ describe('metrics', () => {
     })
     expect(await plain(gateway, '/api/metrics/summary')).toMatchObject({ global: nothing, last_hour: nothing })
     expect(await plain(gateway, '/api/metrics/summary', AS_ALICE)).toMatchObject({ global: { total_requests: 1 } })
+    expect(await plain(gateway, '/api/metrics/summary?key=alice')).toMatchObject({ global: { total_requests: 1 } })
+    expect(await plain(gateway, '/api/metrics/summary?key=bob')).toMatchObject({ global: { total_requests: 0 } })
     expect(await plain(gateway, '/llm/stats')).toMatchObject({ total_requests: 1 })
     expect(await plain(gateway, '/token-usage/by-day')).toMatchObject({ total_requests: 1 })
     await writeCall(gateway, { caller: { key: 'alice' }, costNanoUsd: 7n })
