@@ -21,7 +21,7 @@ interface Source {
   readonly imports: readonly string[]
 }
 
-const SOURCES = globSync('src/**/*.ts', { cwd: ROOT }).map((file) => sourceOf(file.replaceAll('\\', '/')))
+const SOURCES = globSync('src/**/*.{ts,tsx}', { cwd: ROOT }).map((file) => sourceOf(file.replaceAll('\\', '/')))
 const BY_PATH = new Map(SOURCES.map((source) => [source.path, source]))
 
 function sourceOf(file: string): Source {
@@ -61,7 +61,7 @@ const sourcesMatching = (words: RegExp) => SOURCES.filter(({ code }) => words.te
 test('the sources are read, and every import of ours leads to one of them', () => {
   expect(SOURCES.length).toBeGreaterThan(60)
   expect(SOURCES.flatMap(({ imports }) => imports).length).toBeGreaterThan(200)
-  expect(forbiddenImports(SOURCES, (target) => isSource(target) || !/\.ts$/.test(target))).toEqual([])
+  expect(forbiddenImports(SOURCES, (target) => isSource(target) || !/\.tsx?$/.test(target))).toEqual([])
 })
 
 describe('the reader of imports', () => {
@@ -139,6 +139,15 @@ describe('folders', () => {
   test('core imports no package and nothing of Node', () => {
     expect(forbiddenImports(sourcesIn('core'), isSource)).toEqual([])
   })
+})
+
+test('the dashboard takes types alone from other folders', () => {
+  const values = sourcesIn('dashboard').flatMap(({ path, code }) =>
+    [...code.matchAll(/^\s*import\s+(?!type\b)[^'"]*from\s+'(\.\.[^']*)'/gm)]
+      .filter(([, target = '']) => folderOf(resolveImport(path, target)) !== 'dashboard')
+      .map(([statement]) => `${path}: ${statement.trim()}`),
+  )
+  expect(values).toEqual([])
 })
 
 test('folders of things that do not know each other are folders of the table', () => {

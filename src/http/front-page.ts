@@ -31,6 +31,7 @@ Ask how it stands (if ADMIN_KEY is set, calls' figures need it or a key):
   GET  /token-usage/user/{id}, /token-usage/thread/{id}   what calls used and did cost; ?format=csv for tables
   GET  /token-usage/by-model, /token-usage/by-provider, /token-usage/by-agent, /token-usage/by-operation,
        /token-usage/by-user, /token-usage/by-key, /token-usage/by-project, /token-usage/by-day
+  GET  /token-usage/series, /token-usage/forecast   cost over time by model and so on; what the month will have cost
   GET  /token-usage/all, /token-usage/refusals   every call; how many each limit refused
   GET  /token-usage/recommendations   what would cost less, with its arithmetic
   GET  /token-usage/export?format=focus   rows of FOCUS 1.0; format=csv for a row per call

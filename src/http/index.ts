@@ -37,6 +37,7 @@ import { STATUS, type StatusParts } from './status.ts'
 import { TOKEN_USAGE_ENDPOINTS } from './token-usage.ts'
 import { TRACK } from './track.ts'
 import type { TrackParts } from './tracked-calls.ts'
+import { SERIES_ENDPOINTS } from './usage-series.ts'
 
 type FigureParts = StatusParts &
   StatsParts &
@@ -71,6 +72,7 @@ const FIGURE_ENDPOINTS: readonly Endpoint<FigureParts>[] = [
   ESTIMATE,
   EXPLAIN,
   ...TOKEN_USAGE_ENDPOINTS,
+  ...SERIES_ENDPOINTS,
   RECOMMENDATIONS,
   TRACK,
   EXPORT,

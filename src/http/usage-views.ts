@@ -73,7 +73,7 @@ export function sumJson(sum: UsageSum): z.output<typeof sumSchema> {
   }
 }
 
-function tokensOf({ inputTokens: input, outputTokens: output }: UsageSum): number {
+export function tokensOf({ inputTokens: input, outputTokens: output }: UsageSum): number {
   return Math.min(input + output, Number.MAX_SAFE_INTEGER)
 }
 

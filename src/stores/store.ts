@@ -353,6 +353,7 @@ export interface LedgerReader {
    * - usage without a limit of groups has them all, and with one the rest in one sum
    * - usage counts every call that settled before it was asked for
    * - usage of a call made elsewhere is at its own time
+   * - usage in series has the parts of each value, which add up to its sum
    */
   usage(query: UsageQuery): Promise<UsageReport>
   /**

@@ -2,16 +2,8 @@
 
 import type { Entry } from '../core/ledger-entry.ts'
 import { addEntryTo, addUsageSum, newUsageSum, type UsageSum } from '../core/usage-sum.ts'
-import type {
-  Dimension,
-  Period,
-  RecordPage,
-  RecordQuery,
-  UsageFilter,
-  UsageGroups,
-  UsageQuery,
-  UsageReport,
-} from './usage-query.ts'
+import type { Dimension, Period, RecordPage, RecordQuery, UsageFilter, UsageGroups, UsageQuery } from './usage-query.ts'
+import type { PlainReport } from './usage-series.ts'
 
 const VALUE_OF: Readonly<Record<Dimension, (entry: Entry) => string | null>> = {
   organisation: ({ facts }) => facts.caller.organisation || null,
@@ -44,7 +36,7 @@ export function usageOf(entries: Iterable<Entry>, { period, simulated, where, by
     }
   }
   const groups = [...sumsBy].map(([dimension, sums]) => [dimension, groupsOf(sums, maxGroups)] as const)
-  return { total, parts, by: Object.fromEntries(groups) } satisfies UsageReport
+  return { total, parts, by: Object.fromEntries(groups) } satisfies PlainReport
 }
 
 /** The dearest first; of equally dear ones, the one with more requests, then by name. */

@@ -43,12 +43,21 @@ export interface UsageQuery {
   readonly maxGroups?: number
   /** Whole quarter hours inside the period, ascending: the sum of each part between them is asked for. */
   readonly cuts?: readonly number[]
+  /** The sums of the parts are asked for each of so many values of a dimension as well, the dearest first. */
+  readonly series?: { readonly by: Dimension; readonly max: number }
 }
 
 /** The sum of the calls with one value of a dimension. Null: of the calls without one. */
 export interface UsageGroup {
   readonly value: string | null
   readonly sum: UsageSum
+}
+
+/** The sums of the calls with one value of a dimension, part by part. Null: of the calls without one. */
+export interface UsageSeries {
+  readonly value: string | null
+  /** One more than cuts. */
+  readonly parts: readonly UsageSum[]
 }
 
 /** The values of one dimension, the dearest first. */
@@ -70,6 +79,8 @@ export interface UsageReport {
   readonly parts: readonly UsageSum[]
   /** By each dimension that was asked for. */
   readonly by: Readonly<Partial<Record<Dimension, UsageGroups>>>
+  /** Empty if none were asked for. The sums of two values never overlap. */
+  readonly series: readonly UsageSeries[]
 }
 
 /** Which settled calls to list, the newest first. */

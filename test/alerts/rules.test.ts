@@ -152,7 +152,7 @@ it('an hour is unusual above the floor and three times the median of that hour',
         const costNanoUsd = index === cuts.length ? now : isHour ? usual : 0n
         return Object.assign(newUsageSum(), { costNanoUsd, requests: isHour ? 1 : 0 })
       })
-      return { total: newUsageSum(), parts, by: {} }
+      return { total: newUsageSum(), parts, by: {}, series: [] }
     }
   const rule = { factor: 3, floorNanoUsd: 1_000_000_000n }
   const isOdd = async (days: number, usual: bigint, now: bigint) => {

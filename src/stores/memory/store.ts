@@ -37,6 +37,7 @@ import type {
   UsageQuery,
   UsageReport,
 } from '../usage-query.ts'
+import { withSeries } from '../usage-series.ts'
 import { MemoryAlertQueue } from './alert-queue.ts'
 import { RefusalCounts } from './refusal-counts.ts'
 import { MemoryRegistry } from './registry.ts'
@@ -239,7 +240,7 @@ export class MemoryStore implements Store {
 
   async usage(query: UsageQuery): Promise<UsageReport> {
     this.#assertOpen()
-    return usageOf(this.#entries.newest(), query)
+    return withSeries(query, (plain) => usageOf(this.#entries.newest(), plain))
   }
 
   async records(query: RecordQuery): Promise<RecordPage> {

@@ -146,6 +146,24 @@ export function usageSuite(kind: StoreFactory): void {
     }
   })
 
+  promise('usage in series has the parts of each value, which add up to its sum', async () => {
+    const entries = await fill(4, 200)
+    const cuts = [PERIOD.fromMs + 20 * DAY_MS, PERIOD.fromMs + 22 * DAY_MS + 3 * QUARTER_MS]
+    for (const by of ['model', 'provider', 'project', 'key', 'agent', 'operation', 'user'] as const)
+      for (const where of [{}, { user: 'ann' }, { [by]: null }] as const) {
+        const query = { simulated: false, period: PERIOD, where, cuts, series: { by, max: 2 } }
+        const { series, parts } = await store.usage(query)
+        const expected = usageOfEntries(entries, { ...query, by: [by], maxGroups: 2 })
+        expect(parts.map(({ costNanoUsd }) => costNanoUsd)).toEqual(expected.parts.map((part) => part.costNanoUsd))
+        expect(series.map(({ value }) => value)).toEqual(expected.by[by]?.groups.map(({ value }) => value))
+        for (const { value, parts: own } of series) {
+          const { total, parts: ownExpected } = usageOfEntries(entries, { ...query, where: { ...where, [by]: value } })
+          expect(own, `${by} ${value}`).toEqual(ownExpected)
+          expect(own.reduce((sum, part) => sum + part.costNanoUsd, 0n)).toBe(total.costNanoUsd)
+        }
+      }
+  })
+
   promise('usage without a limit of groups has them all, and with one the rest in one sum', async () => {
     for (const [index, user] of ['ann', 'bob', 'cid'].entries())
       await append(factsOf(user, { caller: { user } }), outcomeOf(30, BigInt(index + 1)))

@@ -9,6 +9,7 @@ import {
   type UsageQuery,
   type UsageReport,
 } from '../../usage-query.ts'
+import { withSeries } from '../../usage-series.ts'
 import { Names } from './names.ts'
 import { RecordReader } from './record-reader.ts'
 import { RecordRows } from './record-rows.ts'
@@ -65,7 +66,7 @@ export class KeptSums {
   /** Sums with every entry that is in the ledger. Throws SumsNotReady if too many are missing. */
   usage(query: UsageQuery): UsageReport {
     this.#catchUp()
-    return this.#usage.usage(query)
+    return withSeries(query, (plain) => this.#usage.usage(plain))
   }
 
   /** Records with every entry that is in the ledger. Throws SumsNotReady if too many are missing, and RangeError for a wrong cursor. */

@@ -3,7 +3,8 @@
 import type { DatabaseSync, SQLOutputValue } from 'node:sqlite'
 import { addUsageSum, newUsageSum, type UsageSum } from '../../../core/usage-sum.ts'
 import { groupsOf, usageOf } from '../../usage-of-entries.ts'
-import { type Dimension, QUARTER_MS, type UsageGroups, type UsageQuery, type UsageReport } from '../../usage-query.ts'
+import { type Dimension, QUARTER_MS, type UsageGroups, type UsageQuery } from '../../usage-query.ts'
+import type { PlainReport } from '../../usage-series.ts'
 import { addCallTo } from './add-call.ts'
 import { type CallFilter, CallSelection, filterOf } from './call-selection.ts'
 import type { Names } from './names.ts'
@@ -33,7 +34,7 @@ export class UsageReader {
     this.#rows = rows
   }
 
-  usage(query: UsageQuery): UsageReport {
+  usage(query: UsageQuery): PlainReport {
     const { period, cuts = [], by = [] } = query
     const from = Math.floor(period.fromMs / QUARTER_MS)
     const until = Math.max(from, Math.ceil(period.untilMs / QUARTER_MS))
@@ -48,7 +49,7 @@ export class UsageReader {
     return this.#fromCalls(query, whole, starts, selection, filter)
   }
 
-  #fromSums(query: UsageQuery, whole: Quarters, starts: readonly number[], only: string): UsageReport {
+  #fromSums(query: UsageQuery, whole: Quarters, starts: readonly number[], only: string): PlainReport {
     const { simulated, by = [], maxGroups, where } = query
     const value = only === ALL_CALLS ? '' : (where?.[only as Dimension] ?? '')
     const parts = starts.map((start, index) => {
@@ -137,7 +138,7 @@ export class UsageReader {
     starts: readonly number[],
     selection: CallSelection,
     filter: CallFilter | undefined,
-  ): UsageReport {
+  ): PlainReport {
     const parts = starts.map(newUsageSum)
     const sumsBy = by.map((dimension) => ({ dimension, sums: new Map() as Sums }))
     if (filter)
