@@ -6,8 +6,10 @@ import { PAGES, RequestFailed } from './data/api.ts'
 import { readSession, type Session, signOut } from './data/session.ts'
 import { useLive } from './data/use-live.ts'
 import { Call } from './pages/call.tsx'
+import { Calls } from './pages/calls.tsx'
 import { Now } from './pages/now.tsx'
 import { SignIn, SignInForm } from './pages/sign-in.tsx'
+import { Usage } from './pages/usage.tsx'
 import { Patterns } from './parts/icons.tsx'
 import { KeyboardHelp, type Shortcut, useShortcuts } from './parts/keyboard.tsx'
 import { Shell } from './parts/shell.tsx'
@@ -66,15 +68,21 @@ function Pages({ session, onSession }: { readonly session: Session; readonly onS
   const live = useLive(useCallback(() => setSignedOut(true), []))
   const attentionCount = live.state?.attention.length ?? 0
   const [path, navigate] = useLocation()
-  const title = path === '/' ? 'Now' : path.startsWith('/calls/') ? 'Call' : 'Not found'
+  const title = titleOf(path)
   useEffect(() => {
     document.title = attentionCount > 0 ? `(${attentionCount}) ${title} · Bursar` : `${title} · Bursar`
   }, [attentionCount, title])
   useFocusOnChange(path)
   const shortcuts: readonly Shortcut[] = [
-    { keys: '/', does: 'Find among the newest calls', run: () => document.getElementById('find')?.focus() },
+    {
+      keys: '/',
+      does: 'Find or filter calls',
+      run: () => (document.getElementById('find') ?? document.getElementById('filter'))?.focus(),
+    },
     { keys: 'p', does: 'Pause, or go on', run: () => live.pause(live.connection !== 'paused') },
     { keys: 'n', does: 'Now', run: () => navigate('/') },
+    { keys: 'u', does: 'Usage', run: () => navigate('/usage') },
+    { keys: 'c', does: 'Calls', run: () => navigate('/calls') },
     { keys: '?', does: 'This list', run: () => setShowsHelp(true) },
   ]
   useShortcuts(shortcuts)
@@ -91,6 +99,12 @@ function Pages({ session, onSession }: { readonly session: Session; readonly onS
         <Switch>
           <Route path="/">
             <Now live={live} session={session} />
+          </Route>
+          <Route path="/usage">
+            <Usage session={session} />
+          </Route>
+          <Route path="/calls">
+            <Calls session={session} />
           </Route>
           <Route path="/calls/:id">{({ id }) => <Call id={decodeURIComponent(id)} />}</Route>
           <Route>
@@ -110,6 +124,13 @@ function Pages({ session, onSession }: { readonly session: Session; readonly onS
       )}
     </>
   )
+}
+
+function titleOf(path: string): string {
+  if (path === '/') return 'Now'
+  if (path === '/usage') return 'Usage'
+  if (path === '/calls') return 'Calls'
+  return path.startsWith('/calls/') ? 'Call' : 'Not found'
 }
 
 /** After a change of the page, what a screen reader reads next is the page. */

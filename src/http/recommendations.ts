@@ -71,23 +71,27 @@ const recommendationSchema = z.strictObject({
   assumptions: z.array(z.string()),
 })
 
+const recommendationsSchema = z.strictObject({
+  period: periodSchema,
+  simulated: z.boolean(),
+  /** The price list of the arithmetic. Prices of the operator go first. */
+  price_version: z.string(),
+  sampled_calls: countSchema,
+  /** The largest saving first. */
+  recommendations: z.array(recommendationSchema),
+  left_out: countSchema,
+  note: z.string(),
+})
+
+export type RecommendationsJson = z.output<typeof recommendationsSchema>
+
 export const RECOMMENDATIONS = endpoint({
   method: 'GET',
   path: '/token-usage/recommendations',
   role: 'figures',
   summary: 'What would cost less: cheaper models, caching, batches, and callers whose prompts or caps are outliers.',
   query: z.strictObject({ ...PERIOD_FIELDS, ...FILTER_FIELDS, limit: wholeNumber(1, MAX_SHOWN).optional() }),
-  answer: z.strictObject({
-    period: periodSchema,
-    simulated: z.boolean(),
-    /** The price list of the arithmetic. Prices of the operator go first. */
-    price_version: z.string(),
-    sampled_calls: countSchema,
-    /** The largest saving first. */
-    recommendations: z.array(recommendationSchema),
-    left_out: countSchema,
-    note: z.string(),
-  }),
+  answer: recommendationsSchema,
 }).handle(async (parts, request) => {
   const { limit = DEFAULT_SHOWN, ...query } = request.query
   const read = await readUsageRequest(parts, { ...request, query })

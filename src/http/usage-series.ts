@@ -55,6 +55,23 @@ function figuresJson(parts: readonly UsageSum[]): z.output<typeof figuresSchema>
   }
 }
 
+const seriesSchema = z.strictObject({
+  period: periodSchema,
+  simulated: z.boolean(),
+  by: z.enum(DIMENSIONS),
+  step: z.enum(STEPS),
+  /** Where each part begins. It ends where the next one begins, the last with the period. */
+  parts: z.array(timeSchema),
+  total: figuresSchema,
+  /** The dearest first. Null: the calls without a value. */
+  series: z.array(figuresSchema.extend({ value: z.string().nullable() })),
+  /** What is in the total and in no series: `count` further values. Null if nothing is. */
+  others: figuresSchema.extend({ count: countSchema }).nullable(),
+  before: figuresSchema.extend({ period: periodSchema, parts: z.array(timeSchema) }).nullable(),
+})
+
+export type SeriesJson = z.output<typeof seriesSchema>
+
 const SERIES = endpoint({
   method: 'GET',
   path: '/token-usage/series',
@@ -70,20 +87,7 @@ const SERIES = endpoint({
     /** `before`: also the sums of the period of the same length that ends where this one begins. */
     compare: z.enum(['before', 'none']).default('none'),
   }),
-  answer: z.strictObject({
-    period: periodSchema,
-    simulated: z.boolean(),
-    by: z.enum(DIMENSIONS),
-    step: z.enum(STEPS),
-    /** Where each part begins. It ends where the next one begins, the last with the period. */
-    parts: z.array(timeSchema),
-    total: figuresSchema,
-    /** The dearest first. Null: the calls without a value. */
-    series: z.array(figuresSchema.extend({ value: z.string().nullable() })),
-    /** What is in the total and in no series: `count` further values. Null if nothing is. */
-    others: figuresSchema.extend({ count: countSchema }).nullable(),
-    before: figuresSchema.extend({ period: periodSchema, parts: z.array(timeSchema) }).nullable(),
-  }),
+  answer: seriesSchema,
 }).handle(async (parts, request) => {
   const { by, step: asked, series: max = MAX_SERIES, compare, ...query } = request.query
   const read = await readUsageRequest(parts, { ...request, query })
@@ -194,21 +198,25 @@ async function beforeOf(parts: UsageRequestParts, read: UsageRequest, step: Step
 /** Days before today whose median is the usual day. */
 const USUAL_DAYS = 7
 
+const forecastSchema = z.strictObject({
+  window: periodSchema,
+  simulated: z.boolean(),
+  spent: usdSchema,
+  /** Null if no day before today is known. */
+  expected: usdSchema.nullable(),
+  usual_day: usdSchema.nullable(),
+  rule: z.string(),
+})
+
+export type ForecastJson = z.output<typeof forecastSchema>
+
 const FORECAST = endpoint({
   method: 'GET',
   path: '/token-usage/forecast',
   role: 'figures',
   summary: 'What the day or the month that runs will have cost at its end, and by which rule.',
   query: z.strictObject({ window: z.enum(['day', 'month']).default('month'), tz: PERIOD_FIELDS.tz, ...FILTER_FIELDS }),
-  answer: z.strictObject({
-    window: periodSchema,
-    simulated: z.boolean(),
-    spent: usdSchema,
-    /** Null if no day before today is known. */
-    expected: usdSchema.nullable(),
-    usual_day: usdSchema.nullable(),
-    rule: z.string(),
-  }),
+  answer: forecastSchema,
 }).handle(async (parts, request) => {
   const { window: name, ...query } = request.query
   const read = await readUsageRequest(parts, { ...request, query })

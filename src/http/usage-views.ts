@@ -52,6 +52,8 @@ export const SUM_FIELDS = {
 }
 export const sumSchema = z.strictObject(SUM_FIELDS)
 
+export type SumJson = z.output<typeof sumSchema>
+
 export function sumJson(sum: UsageSum): z.output<typeof sumSchema> {
   const { requests, endings, certainty, items } = sum
   return {
@@ -222,6 +224,8 @@ export const recordSchema = z.strictObject({
   settled_at: timeSchema,
   adjusts: name,
 })
+
+export type RecordJson = z.output<typeof recordSchema>
 
 export function recordJson(entry: SettledEntry): z.output<typeof recordSchema> {
   const { facts, outcome, adjustment } = entry

@@ -46,7 +46,7 @@ async function series(gateway: Gateway, query: string, headers = AS_ADMIN): Prom
 const nano = (usd: number) => Math.round(usd * 1e9)
 const sumOf = (costs: readonly number[]) => costs.reduce((sum, cost) => sum + nano(cost), 0)
 
-async function writeMany(gateway: Gateway): Promise<void> {
+async function writeMany(gateway: Gateway<ManualClock>): Promise<void> {
   for (let index = 0; index < 60; index++)
     await writeCall(gateway, {
       reservedAtMs: NOON_MS - index * 11 * HOUR_MS,

@@ -98,6 +98,11 @@ export function clockTime(time: string | number | Date, withSeconds = true): str
   }).format(new Date(time))
 }
 
+/** A day in the viewer's zone: `23 Nov`. */
+export function dateText(time: string): string {
+  return new Intl.DateTimeFormat('en-GB', { day: 'numeric', month: 'short' }).format(new Date(time))
+}
+
 /** The change from an older figure: `↑ 12.4 % from $3,906.75`. */
 export function change(now: number, before: number, shown: (value: number) => string): string {
   if (before === 0) return now === 0 ? `as before` : `from ${shown(0)}`

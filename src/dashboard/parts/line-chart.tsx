@@ -1,15 +1,14 @@
 // Line chart: rates over time on a canvas, with the legend as the read-out, a crosshair shared by the page, and a table beside.
 
-import { useEffect, useId, useLayoutEffect, useRef, useState } from 'react'
-import uPlot from 'uplot'
-import 'uplot/dist/uPlot.min.css'
+import { useId, useMemo, useState } from 'react'
+import type uPlot from 'uplot'
 import { clockTime } from '../data/format.ts'
+import { type Colour, Plot, SHARED_CURSOR } from './plot.tsx'
 import { Segments } from './segments.tsx'
 
 export interface Series {
   readonly name: string
-  /** A colour of the style sheet: `--s1`. */
-  readonly colour: `--${string}`
+  readonly colour: Colour
   readonly values: readonly number[]
 }
 
@@ -23,7 +22,6 @@ interface LineChartProps {
 }
 
 const HEIGHT_PX = 190
-const SHARED_CURSOR = uPlot.sync('page')
 
 export function LineChart({ title, subtitle, times, series, shown }: LineChartProps) {
   const [view, setView] = useState<'chart' | 'table'>('chart')
@@ -31,6 +29,10 @@ export function LineChart({ title, subtitle, times, series, shown }: LineChartPr
   const heading = useId()
   const index = pointed !== undefined && pointed < times.length ? pointed : times.length - 1
   const time = times[index]
+  const data = useMemo(
+    (): uPlot.AlignedData => [times.map((at) => at / 1000), ...series.map(({ values }) => [...values])],
+    [times, series],
+  )
   return (
     <section className="card" aria-labelledby={heading}>
       <header>
@@ -65,9 +67,10 @@ export function LineChart({ title, subtitle, times, series, shown }: LineChartPr
           </p>
           <Plot
             label={labelOf(title, times, series, shown)}
-            times={times}
-            series={series}
-            shown={shown}
+            heightPx={HEIGHT_PX}
+            data={data}
+            identity={series.map(({ name }) => name).join()}
+            options={(colourOf, font) => optionsOf(series, shown, colourOf, font)}
             onPoint={setPointed}
           />
         </>
@@ -83,98 +86,15 @@ function labelOf(title: string, times: readonly number[], series: readonly Serie
   return `${title}, ${clockTime(first, false)} to ${clockTime(last, false)}: ${most}. The table has every figure.`
 }
 
-interface PlotProps extends Pick<LineChartProps, 'times' | 'series' | 'shown'> {
-  readonly label: string
-  readonly onPoint: (index: number | undefined) => void
-}
-
-function Plot({ label, times, series, shown, onPoint }: PlotProps) {
-  const place = useRef<HTMLDivElement>(null)
-  const plot = useRef<uPlot>(undefined)
-  const point = useRef(onPoint)
-  point.current = onPoint
-  const scheme = useColourScheme()
-  const names = series.map(({ name }) => name).join()
-
-  // biome-ignore lint/correctness/useExhaustiveDependencies: the plot is made anew for other series or colours, and not for other values.
-  useLayoutEffect(() => {
-    const element = place.current
-    if (!element) return
-    const made = new uPlot(
-      optionsOf(element, series, shown, (index) => point.current(index)),
-      dataOf(times, series),
-      element,
-    )
-    plot.current = made
-    const resized = new ResizeObserver(() => made.setSize({ width: element.clientWidth, height: HEIGHT_PX }))
-    resized.observe(element)
-    return () => {
-      resized.disconnect()
-      made.destroy()
-      plot.current = undefined
-    }
-  }, [names, scheme])
-
-  useEffect(() => {
-    // While hidden nothing is drawn; the next change draws everything.
-    if (!document.hidden) plot.current?.setData(dataOf(times, series))
-  }, [times, series])
-
-  const move = (step: number) => {
-    const made = plot.current
-    if (!made) return
-    const index = Math.min(Math.max((made.cursor.idx ?? times.length) + step, 0), times.length - 1)
-    made.setCursor({ left: made.valToPos((times[index] ?? 0) / 1000, 'x'), top: 10 })
-  }
-  return (
-    <div
-      ref={place}
-      className="plot"
-      role="img"
-      aria-label={label}
-      // biome-ignore lint/a11y/noNoninteractiveTabindex: the arrow keys move the crosshair.
-      tabIndex={0}
-      onKeyDown={({ key }) => {
-        if (key === 'ArrowLeft') move(-1)
-        if (key === 'ArrowRight') move(1)
-      }}
-    />
-  )
-}
-
-function dataOf(times: readonly number[], series: readonly Series[]): uPlot.AlignedData {
-  return [times.map((time) => time / 1000), ...series.map(({ values }) => [...values])]
-}
-
-/** A colour of the style sheet, as the canvas needs it. */
-function colourOf(element: Element, name: string): string {
-  const probe = document.createElement('span')
-  probe.className = `probe-${name.slice(2)}`
-  element.append(probe)
-  const { color } = getComputedStyle(probe)
-  probe.remove()
-  return color
-}
-
 function optionsOf(
-  element: HTMLElement,
   series: readonly Series[],
   shown: (value: number) => string,
-  onPoint: (index: number | undefined) => void,
-): uPlot.Options {
-  const [text, line] = [colourOf(element, '--text-2'), colourOf(element, '--line')]
-  const { fontFamily, fontSize } = getComputedStyle(element)
-  const font = `${fontSize} ${fontFamily}`
+  colourOf: (colour: Colour) => string,
+  font: string,
+): Omit<uPlot.Options, 'width' | 'height'> {
+  const [text, line] = [colourOf('--text-2'), colourOf('--line')]
   return {
-    width: element.clientWidth,
-    height: HEIGHT_PX,
-    legend: { show: false },
-    cursor: {
-      sync: { key: SHARED_CURSOR.key },
-      drag: { x: false, y: false },
-      points: { show: false },
-      y: false,
-    },
+    cursor: SHARED_CURSOR,
     scales: { y: { range: (_plot, _min, max) => [0, max > 0 ? max * 1.1 : 1] } },
     axes: [
       {
@@ -200,13 +120,12 @@ function optionsOf(
       {},
       ...series.map(({ name, colour }, index) => ({
         label: name,
-        stroke: colourOf(element, colour),
+        stroke: colourOf(colour),
         width: 2,
         points: { show: false },
-        ...(index === 0 ? { fill: colourOf(element, '--accent-soft') } : {}),
+        ...(index === 0 ? { fill: colourOf('--accent-soft') } : {}),
       })),
     ],
-    hooks: { setCursor: [({ cursor }) => onPoint(cursor.idx ?? undefined)] },
   }
 }
 
@@ -240,26 +159,4 @@ function MinuteTable({ title, times, series, shown }: Omit<LineChartProps, 'subt
       </table>
     </div>
   )
-}
-
-/** Changes if the colours do, by the system or by the viewer. */
-function useColourScheme(): string {
-  const [scheme, setScheme] = useState(currentScheme)
-  useEffect(() => {
-    const change = () => setScheme(currentScheme())
-    const query = matchMedia('(prefers-color-scheme: dark)')
-    const observer = new MutationObserver(change)
-    query.addEventListener('change', change)
-    observer.observe(document.documentElement, { attributeFilter: ['data-theme'] })
-    return () => {
-      query.removeEventListener('change', change)
-      observer.disconnect()
-    }
-  }, [])
-  return scheme
-}
-
-function currentScheme(): string {
-  const system = matchMedia('(prefers-color-scheme: dark)').matches ? 'dark' : 'light'
-  return document.documentElement.dataset.theme ?? system
 }

@@ -1,13 +1,25 @@
 // Shell: navigation, the head of a page with its tools, and what is said of the connection.
 
 import { type ReactNode, useEffect, useRef, useState } from 'react'
-import { Link, useRoute } from 'wouter'
+import { Link, useLocation } from 'wouter'
 import { GATEWAY } from '../data/api.ts'
 import { clockTime, duration } from '../data/format.ts'
 import { applyTheme, currentTheme, nextTheme } from '../data/preferences.ts'
 import type { Session } from '../data/session.ts'
 import type { Live } from '../data/use-live.ts'
-import { Icon, Mark } from './icons.tsx'
+import { Icon, type IconName, Mark } from './icons.tsx'
+
+interface PageLink {
+  readonly path: string
+  readonly name: string
+  readonly icon: IconName
+}
+
+const PAGES: readonly PageLink[] = [
+  { path: '/', name: 'Now', icon: 'now' },
+  { path: '/usage', name: 'Usage', icon: 'usage' },
+  { path: '/calls', name: 'Calls', icon: 'calls' },
+]
 
 interface ShellProps {
   readonly title: string
@@ -20,7 +32,8 @@ interface ShellProps {
 }
 
 export function Shell({ title, session, live, attentionCount, onSignOut, onHelp, children }: ShellProps) {
-  const [isNow] = useRoute('/')
+  const [location] = useLocation()
+  const isCurrent = (path: string) => (path === '/' ? location === '/' : location.startsWith(path))
   return (
     <>
       <a className="skip" href="#main">
@@ -33,18 +46,20 @@ export function Shell({ title, session, live, attentionCount, onSignOut, onHelp,
             <span className="t">Bursar</span>
           </Link>
           <ul>
-            <li>
-              <Link href="/" aria-current={isNow ? 'page' : undefined}>
-                <Icon name="now" />
-                <span className="t">Now</span>
-                {attentionCount > 0 && (
-                  <span className="count">
-                    {attentionCount}
-                    <span className="vh"> need attention</span>
-                  </span>
-                )}
-              </Link>
-            </li>
+            {PAGES.map(({ path, name, icon }) => (
+              <li key={name}>
+                <Link href={path} aria-current={isCurrent(path) ? 'page' : undefined}>
+                  <Icon name={icon} />
+                  <span className="t">{name}</span>
+                  {path === '/' && attentionCount > 0 && (
+                    <span className="count">
+                      {attentionCount}
+                      <span className="vh"> need attention</span>
+                    </span>
+                  )}
+                </Link>
+              </li>
+            ))}
           </ul>
           <div className="foot">
             <Who session={session} onSignOut={onSignOut} />
@@ -84,6 +99,14 @@ export function Shell({ title, session, live, attentionCount, onSignOut, onHelp,
             </footer>
           </main>
         </div>
+        <nav className="bottom" aria-label="Main, small">
+          {PAGES.map(({ path, name, icon }) => (
+            <Link key={name} href={path} aria-current={isCurrent(path) ? 'page' : undefined}>
+              <Icon name={icon} />
+              <span>{name}</span>
+            </Link>
+          ))}
+        </nav>
       </div>
     </>
   )
