@@ -16,7 +16,7 @@ import { scopeName } from '../config/limits.ts'
 import { isExposed, type Settings } from '../config/settings.ts'
 import { keysWatchedBy } from '../config/unmatched-alerts.ts'
 import { keyOf, keysNamedIn, type MadeKeys } from '../config/unmatched-names.ts'
-import { limitsOfCall } from '../core/call-limits.ts'
+import { limitsOfCall, type PastCall } from '../core/call-limits.ts'
 import { Circuits } from '../core/circuit.ts'
 import type { Clock, Timers } from '../core/clock.ts'
 import type { Scope } from '../core/limits.ts'
@@ -28,6 +28,8 @@ import { KeyDirectory } from '../keys/key-directory.ts'
 import { Backtests } from '../limits/backtest.ts'
 import { LimitEditor } from '../limits/limit-editor.ts'
 import { LimitsInForce } from '../limits/limits-in-force.ts'
+import { LiveHub } from '../live/live-hub.ts'
+import { namedCalls } from '../live/named-calls.ts'
 import { alertsInForce, storedAlertWarnings } from '../overrides/alerts.ts'
 import { readOverrides } from '../overrides/documents.ts'
 import { KeyCipher } from '../overrides/key-cipher.ts'
@@ -175,11 +177,15 @@ export async function createApp(parts: AppParts): Promise<App> {
       upkeep,
       refusalCounter,
       alerts,
+      hub: constructed.hub,
       stopSweeping,
       stopDeleting,
     }),
   }
 }
+
+/** Keys whose limits are known before their calls. */
+const MAX_LISTED_KEYS = 1_000
 
 /**
  * Every object of the gateway, each made with the parts that it names. Nothing of bursar.json is in force yet.
@@ -219,15 +225,35 @@ function construct(
   const configuration = new ConfigurationWatch(telemetry, warnings)
   const upstreamLimits = new UpstreamLimitTracker(telemetry)
   const { HOST, PORT, PUBLIC_URL } = settings
+  const priceWatch = new PriceWatch(telemetry)
+  const { registry } = store
   const keyLimitsOf = async (key: string) => (await callers.findKey(key))?.limits
+  const limitsOf = async (call: PastCall) => {
+    const { key } = call.facts.caller
+    const keyLimits = key === null ? undefined : await keyLimitsOf(key)
+    return limitsOfCall(call, keyLimits, limits.plan, clock.now().wallMs, settings.ENFORCEMENT === 'soft')
+  }
+  const hub = new LiveHub({
+    store,
+    epoch: newCallId(),
+    clock,
+    timers,
+    limitsOf,
+    namedCalls: (simulated) => namedCalls(limits.plan, simulated),
+    keys: async () => [
+      ...keys.map(({ id }) => id),
+      ...(await registry.page('key', { limit: MAX_LISTED_KEYS })).map(({ id }) => id),
+    ],
+    fail: (error) => {
+      const message = 'Live levels could not be read. The figures before stay.'
+      telemetry.notify({ code: 'live_levels_not_read', level: 'warn', message, error })
+    },
+  })
+  registry.watch('key', ({ id }) => hub.changeKey(id))
   const alerts = new Alerts({
     store,
     receivers: receivers(timers, resolveBySystem),
-    limitsOf: async (call) => {
-      const { key } = call.facts.caller
-      const keyLimits = key === null ? undefined : await keyLimitsOf(key)
-      return limitsOfCall(call, keyLimits, limits.plan, clock.now().wallMs, settings.ENFORCEMENT === 'soft')
-    },
+    limitsOf,
     clock,
     timers,
     telemetry,
@@ -241,7 +267,7 @@ function construct(
   const listeners = [
     new CallLog(log),
     refusalCounter,
-    new PriceWatch(telemetry),
+    priceWatch,
     refusals,
     shadows,
     quoteWatch,
@@ -250,6 +276,7 @@ function construct(
     configuration,
     upstreamLimits,
     alerts,
+    hub,
   ]
   for (const listener of listeners) telemetry.listen(listener)
   watchLedger(store.health, telemetry)
@@ -285,7 +312,6 @@ function construct(
     random,
   })
   const patterns = new PatternModelsInForce(providers, settings.DEFAULT_LLM_PROVIDER)
-  const { registry } = store
   const live = new ConfigurationInForce(
     { settings, clock, gate, prices, limits, providers, routing, patterns, registry, alerts },
     overrides,
@@ -321,6 +347,8 @@ function construct(
     gate,
     callers,
     keyAdministration,
+    hub,
+    priceWatch,
     telemetry,
     refusals,
     shadows,
@@ -377,6 +405,7 @@ function construct(
     refusalCounter,
     configuration,
     alerts,
+    hub,
     callers,
     keyAdministration,
     limits,

@@ -4,6 +4,7 @@ import type { Alerts } from '../alerts/alerts.ts'
 import type { Gate } from '../call/gate.ts'
 import type { Clock, Timers } from '../core/clock.ts'
 import type { InputCounter } from '../counting/input-counter.ts'
+import type { LiveHub } from '../live/live-hub.ts'
 import type { ProvidersInForce } from '../providers/index.ts'
 import type { Store } from '../stores/store.ts'
 import type { RefusalCounter } from '../telemetry/refusal-counter.ts'
@@ -20,6 +21,7 @@ interface ShutdownParts {
   readonly upkeep: Pick<PriceUpkeep, 'stop' | 'idle'>
   readonly refusalCounter: Pick<RefusalCounter, 'flush'>
   readonly alerts: Pick<Alerts, 'close'>
+  readonly hub: Pick<LiveHub, 'close'>
   readonly stopSweeping: () => void
   readonly stopDeleting: () => void
 }
@@ -43,12 +45,14 @@ export function shutdown(parts: ShutdownParts): (waitMs: number) => Promise<void
     upkeep,
     refusalCounter,
     alerts,
+    hub,
     stopSweeping,
     stopDeleting,
   } = parts
   const waitForNextPoll = () => new Promise<void>((resolve) => timers.setTimeout(resolve, POLL_INTERVAL_MS))
   return async (waitMs) => {
     gate.close()
+    hub.close()
     const untilMs = clock.now().monoMs + waitMs
     while (gate.inFlight + gate.activeLeases > 0 && clock.now().monoMs < untilMs) await waitForNextPoll()
     gate.expireAll()

@@ -8,7 +8,7 @@ import { modelNameOf } from './model-name.ts'
 
 /** A call that is settled, made elsewhere, or corrected. */
 export interface PastCall {
-  readonly facts: CallFacts
+  readonly facts: Pick<CallFacts, 'caller' | 'provider' | 'model' | 'simulated'>
   readonly outcome: Pick<Outcome, 'attempts'> | null
 }
 

@@ -23,6 +23,7 @@ import { EXPORT, type ExportParts } from './export.ts'
 import { FRONT_PAGE } from './front-page.ts'
 import { exchangeOf } from './hono-request.ts'
 import { LIMITS, type LimitParts } from './limits.ts'
+import { LIVE_ENDPOINTS, type LiveParts } from './live.ts'
 import { METRIC_ENDPOINTS, type MetricParts } from './metrics.ts'
 import { type ModelParts, modelRoutes } from './models.ts'
 import { markEndpoints } from './own-routes.ts'
@@ -42,6 +43,7 @@ import { SERIES_ENDPOINTS } from './usage-series.ts'
 type FigureParts = StatusParts &
   StatsParts &
   LimitParts &
+  LiveParts &
   ExplainParts &
   MetricParts &
   TrackParts &
@@ -69,6 +71,7 @@ const FIGURE_ENDPOINTS: readonly Endpoint<FigureParts>[] = [
   STATUS,
   STATS,
   LIMITS,
+  ...LIVE_ENDPOINTS,
   ESTIMATE,
   EXPLAIN,
   ...TOKEN_USAGE_ENDPOINTS,

@@ -14,7 +14,7 @@ import {
   WHO,
   ZERO_AMOUNTS,
 } from '../core/limits.ts'
-import type { Who } from '../core/meter.ts'
+import type { LevelView, Who } from '../core/meter.ts'
 import { modelNameOf } from '../core/model-name.ts'
 import { didYouMean } from '../core/nearest-name.ts'
 import { Problem } from '../core/problem.ts'
@@ -55,7 +55,7 @@ const subjectsSchema = z.strictObject({
   model: name,
 })
 
-const limitSchema = z.strictObject({
+export const limitSchema = z.strictObject({
   ...levelSchema.shape,
   /** True: the limit decides and counts, and refuses nothing. */
   shadow: z.boolean(),
@@ -87,19 +87,26 @@ export const LIMITS = endpoint({
   await checkSubjects(subjects, sender.role === 'key' ? 'sender' : record, parts)
   const now = clock.now()
   const realm = (await showsSimulated(parts)) ? SIMULATED_REALM : ''
-  const isSoft = settings.ENFORCEMENT === 'soft'
   const charges = plan
     .chargesFor(subjectsOf(subjects, record, parts.locate), ZERO_AMOUNTS, now.wallMs, realm, false)
     .filter(({ meter: { who } }) => who === 'global' || subjects[who] !== undefined)
   const levels = await store.levels(charges, now)
-  const limits = levels.map((level) => ({
-    ...levelJson({ ...level, enforced: level.enforced && !isSoft }),
-    shadow: !level.enforced,
-    would_have_refused: parts.shadows.count(level.meter, realm !== ''),
-    source: level.meter.source ?? null,
-  }))
+  const limits = levels.map((level) => limitJson(level, parts, realm !== ''))
   return { answer: { enforcement: settings.ENFORCEMENT, time_zone: plan.timeZone, limits } }
 })
+
+export function limitJson(
+  level: LevelView,
+  { settings, shadows }: Pick<LimitParts, 'settings' | 'shadows'>,
+  simulated: boolean,
+): z.output<typeof limitSchema> {
+  return {
+    ...levelJson({ ...level, enforced: level.enforced && settings.ENFORCEMENT !== 'soft' }),
+    shadow: !level.enforced,
+    would_have_refused: shadows.count(level.meter, simulated),
+    source: level.meter.source ?? null,
+  }
+}
 
 /** Subjects by their kind. Undefined: the request does not name that kind. */
 type ShownSubjects = { readonly [Kind in Who]?: string | undefined }

@@ -141,6 +141,7 @@ export type NoticeCode =
   | 'configuration_warning'
   | 'cost_not_limited'
   | 'ledger_available'
+  | 'live_levels_not_read'
   | 'sums_lost'
   | 'ledger_unavailable'
   | 'open_to_everyone'

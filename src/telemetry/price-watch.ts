@@ -15,6 +15,11 @@ export class PriceWatch implements CallListener {
     this.#telemetry = telemetry
   }
 
+  /** The models whose price was not known when they were called, as `provider/model`. */
+  get models(): readonly string[] {
+    return [...this.#models]
+  }
+
   hear(event: CallEvent): void {
     if (event.kind !== 'admitted' || event.facts.costKnown) return
     const { provider, model } = event.facts

@@ -14,6 +14,11 @@ export class RefusalHistory implements CallListener {
     if (event.kind === 'refused') this.#refused.push(event)
   }
 
+  /** The newest refused calls, newest first. */
+  newest(limit: number): readonly CallRefused[] {
+    return this.#refused.newest(limit)
+  }
+
   /** Undefined for calls that were not refused, or so long ago that newer refusals took their place. */
   find(callId: string): CallRefused | undefined {
     return this.#refused.find((refused) => refused.callId === callId)

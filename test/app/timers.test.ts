@@ -97,6 +97,7 @@ function stoppingGateway(gate: { inFlight: number; activeLeases: number; movesIn
     upkeep: { stop: note('stops upkeep of prices'), idle: async () => undefined },
     refusalCounter: { flush: note('counts the last refusals') },
     alerts: { close: note('closes alerts') },
+    hub: { close: note('ends live figures') },
     stopSweeping: note('stops sweeping'),
     stopDeleting: note('stops deleting old rows'),
   })
@@ -119,11 +120,11 @@ it('calls in flight have their time to finish', async () => {
   const closed = close(1_000)
   clock.advance(500)
   await settlePromises()
-  expect(steps).toEqual(['turns calls away'])
+  expect(steps).toEqual(['turns calls away', 'ends live figures'])
   gate.inFlight = 0
   clock.advance(20)
   await closed
-  expect(steps).toEqual(['turns calls away', 'cuts calls', ...REST])
+  expect(steps).toEqual(['turns calls away', 'ends live figures', 'cuts calls', ...REST])
 })
 
 it('calls that take longer are cut, and have a second to be settled', async () => {
@@ -142,5 +143,5 @@ it('calls that take longer are cut, and have a second to be settled', async () =
   expect(steps).toEqual(['turns calls away', 'cuts calls'])
   clock.advance(20)
   await closed
-  expect(steps).toEqual(['turns calls away', 'cuts calls', ...REST])
+  expect(steps).toEqual(['turns calls away', 'ends live figures', 'cuts calls', ...REST])
 })

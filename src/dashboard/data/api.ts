@@ -12,7 +12,7 @@ export type Received<T> = T extends UsdJson
       : T
 
 /** The gateway's address, with a slash at the end: assets lie at `dashboard/assets/` below it. */
-export const GATEWAY = new URL(import.meta.env.DEV ? '/' : '../../', import.meta.url)
+export const GATEWAY = new URL('../../', import.meta.url)
 
 /** Where the pages are: `/dashboard`. */
 export const PAGES = `${GATEWAY.pathname}dashboard`

@@ -1,6 +1,7 @@
 // Attention: what stops calls or will, most urgent first. Each is a fact, a consequence and one action.
 
 import { useState } from 'react'
+import { Link } from 'wouter'
 import type { Attention } from '../data/live-state.ts'
 import { Icon, type IconName } from '../parts/icons.tsx'
 
@@ -24,13 +25,20 @@ export function AttentionCard({ items, summary }: { readonly items: readonly Att
         <p>{items.length === 1 ? '1 open' : `${items.length} open, most urgent first`}</p>
       </header>
       <ul>
-        {shown.map(({ kind, severity, subject, title, text }) => (
+        {shown.map(({ kind, severity, subject, title, text, act }) => (
           <li key={`${kind} ${subject ?? ''} ${title}`} className={severity}>
             <Icon name={kind === 'provider_down' ? 'failed' : ICONS[severity]} />
             <div className="say">
               <b>{title}</b>
               <span>{text}</span>
             </div>
+            {act === 'calls' && subject !== null && (
+              <div className="do">
+                <Link className="btn small" href={`/calls?days=1&model=${encodeURIComponent(subject)}`}>
+                  See calls
+                </Link>
+              </div>
+            )}
           </li>
         ))}
       </ul>
