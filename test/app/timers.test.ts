@@ -135,12 +135,12 @@ it('calls that take longer are cut, and have a second to be settled', async () =
     clock.advance(20)
   }
   await settlePromises()
-  expect(steps).toEqual(['turns calls away', 'cuts calls'])
+  expect(steps).toEqual(['turns calls away', 'ends live figures', 'cuts calls'])
   for (let polls = 0; polls < 49; polls++) {
     clock.advance(20)
     await settlePromises()
   }
-  expect(steps).toEqual(['turns calls away', 'cuts calls'])
+  expect(steps).toEqual(['turns calls away', 'ends live figures', 'cuts calls'])
   clock.advance(20)
   await closed
   expect(steps).toEqual(['turns calls away', 'ends live figures', 'cuts calls', ...REST])
