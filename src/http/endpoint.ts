@@ -13,6 +13,7 @@ import { readJsonBody } from '../exchange/json-body.ts'
 import type { WebExchange } from '../exchange/web.ts'
 import type { Administrator, Callers, Viewer } from '../keys/callers.ts'
 import { issueOf, truncate } from '../patterns/pattern/pattern.ts'
+import type { Viewers } from '../sessions/viewers.ts'
 import { exchangeOf } from './hono-request.ts'
 import { problemResponse } from './problems.ts'
 
@@ -20,7 +21,7 @@ import { problemResponse } from './problems.ts'
  * What a handler learns about the sender, by the role that the endpoint requires. `open`: anyone. `key`: a key or the admin
  * key. `caller`: a key that may make calls, which the admin key may not. If no keys are configured, everyone who
  * reaches the gateway has these three. `figures`: as `key`, and if no keys are configured but an admin key is, that key alone.
- * `admin`: the admin key alone, also if all else is open.
+ * `admin`: the admin key alone, also if all else is open. For `key`, `figures` and `admin`, a session stands in for the key it began with.
  */
 interface Senders {
   readonly open: undefined
@@ -92,6 +93,8 @@ export interface EndpointRow<
   readonly body?: Body
   /** A request without a body is one with an empty object. */
   readonly mayLackBody?: true
+  /** In place of MAX_BODY_BYTES. */
+  readonly maxBodyBytes?: number
   readonly answer: Answer
 }
 
@@ -102,8 +105,9 @@ export interface Endpoint<Parts> extends EndpointRow<Role> {
 }
 
 /** What every endpoint needs of the gateway, in addition to what its handler needs. */
-interface AccessParts {
+export interface AccessParts {
   readonly callers: Callers
+  readonly viewers: Viewers
   readonly gate: Pick<Gate, 'withBufferLease'>
   readonly settings: { readonly MAX_BODY_BYTES: number }
 }
@@ -162,12 +166,12 @@ async function answerRequest<
   parts: Parts & AccessParts,
   c: Context,
 ): Promise<Response> {
-  const { role, body, mayLackBody } = row
+  const { role, body, mayLackBody, maxBodyBytes } = row
   const params: z.ZodObject = row.params ?? NO_FIELDS
   const query: z.ZodObject = row.query ?? NO_FIELDS
   const exchange = exchangeOf(c)
   const request = {
-    sender: await SENDERS[role](parts.callers, exchange),
+    sender: await SENDERS[role](parts, exchange),
     // A path that this app is mounted below may have parameters of its own.
     params: checked<Params>(params, fieldsOf(params, c.req.param())),
     query: checked<Query>(query, knownParameters(query, role, c.req.queries())),
@@ -177,7 +181,7 @@ async function answerRequest<
   if (!body) return responseOf(await handle(parts, { ...request, body: async () => checked<Body>(NO_BODY, undefined) }))
   return withLease(parts.gate, async (lease) => {
     const read = async () => {
-      const bytes = await readJsonBody(exchange, parts.settings.MAX_BODY_BYTES, lease)
+      const bytes = await readJsonBody(exchange, maxBodyBytes ?? parts.settings.MAX_BODY_BYTES, lease)
       return checked<Body>(
         body,
         isRaw(body) ? bytes : parseJson(mayLackBody && bytes.length === 0 ? EMPTY_OBJECT : bytes),
@@ -197,14 +201,15 @@ export function mount<Parts>(endpoints: readonly Endpoint<Parts>[], parts: Parts
 }
 
 /** Finds the sender of a request, by role. Throws Problem `unauthenticated` or `forbidden`. */
-const SENDERS: { readonly [R in Role]: (callers: Callers, exchange: WebExchange) => Senders[R] | Promise<Senders[R]> } =
-  {
-    open: () => undefined,
-    key: (callers, exchange) => callers.identifyViewer(exchange),
-    figures: (callers, exchange) => callers.identifyFiguresViewer(exchange),
-    caller: async (callers, exchange) => (await callers.identify(exchange)).caller,
-    admin: (callers, exchange) => callers.identifyAdministrator(exchange),
-  }
+const SENDERS: {
+  readonly [R in Role]: (parts: AccessParts, exchange: WebExchange) => Senders[R] | Promise<Senders[R]>
+} = {
+  open: () => undefined,
+  key: ({ viewers }, exchange) => viewers.identify(exchange),
+  figures: ({ viewers }, exchange) => viewers.identifyForFigures(exchange),
+  caller: async ({ callers }, exchange) => (await callers.identify(exchange)).caller,
+  admin: ({ viewers }, exchange) => viewers.identifyAdministrator(exchange),
+}
 
 const isRaw = (schema: z.ZodType): boolean => schema === RAW_BODY
 
