@@ -9,6 +9,7 @@ import { hasMoreValuesThan, parseObject } from '../core/json-values.ts'
 import type { Caller } from '../core/ledger-entry.ts'
 import type { PermitLease } from '../core/permits.ts'
 import { Problem } from '../core/problem.ts'
+import { bodyTooLargeProblem } from '../exchange/exchange.ts'
 import { readJsonBody } from '../exchange/json-body.ts'
 import type { WebExchange } from '../exchange/web.ts'
 import type { Administrator, Callers, Viewer } from '../keys/callers.ts'
@@ -166,7 +167,7 @@ async function answerRequest<
   parts: Parts & AccessParts,
   c: Context,
 ): Promise<Response> {
-  const { role, body, mayLackBody, maxBodyBytes } = row
+  const { role, body, mayLackBody } = row
   const params: z.ZodObject = row.params ?? NO_FIELDS
   const query: z.ZodObject = row.query ?? NO_FIELDS
   const exchange = exchangeOf(c)
@@ -181,7 +182,7 @@ async function answerRequest<
   if (!body) return responseOf(await handle(parts, { ...request, body: async () => checked<Body>(NO_BODY, undefined) }))
   return withLease(parts.gate, async (lease) => {
     const read = async () => {
-      const bytes = await readJsonBody(exchange, maxBodyBytes ?? parts.settings.MAX_BODY_BYTES, lease)
+      const bytes = await readBody(row, exchange, parts.settings.MAX_BODY_BYTES, lease)
       return checked<Body>(
         body,
         isRaw(body) ? bytes : parseJson(mayLackBody && bytes.length === 0 ? EMPTY_OBJECT : bytes),
@@ -189,6 +190,21 @@ async function answerRequest<
     }
     return handle(parts, { ...request, body: read })
   })
+}
+
+/** Rejects as `readJsonBody` does. */
+async function readBody(
+  { maxBodyBytes, path }: Pick<EndpointRow<Role>, 'maxBodyBytes' | 'path'>,
+  exchange: WebExchange,
+  maxBytesOfSettings: number,
+  lease: PermitLease,
+): Promise<Buffer> {
+  try {
+    return await readJsonBody(exchange, maxBodyBytes ?? maxBytesOfSettings, lease)
+  } catch (error) {
+    const isTooLarge = error instanceof Problem && error.code === 'body_too_large'
+    throw isTooLarge && maxBodyBytes !== undefined ? bodyTooLargeProblem(maxBodyBytes, path) : error
+  }
 }
 
 /** Routes requests to endpoints. Errors are answered in the plain shape of problems. */
