@@ -36,7 +36,7 @@ Ask how it stands (if ADMIN_KEY is set, calls' figures need it or a key):
   GET  /admin/limits              every limit there is, and what sets it (with ADMIN_KEY)
   PUT  /admin/limits/{subject}    a limit from the next call on; GET, PATCH, DELETE; POST /admin/limits/{subject}/raise
   POST /admin/limits/backtest     what proposed limits would have refused (with ADMIN_KEY)
-  GET, POST, DELETE /session      who is signed in with this browser; sign in, sign out (docs/dashboard.md)
+  GET, POST, DELETE /session      who is signed in with this browser; sign in, sign out (docs/keys.md)
   GET  /admin/sessions, DELETE /admin/sessions/{id}   who is signed in anywhere; sign them out (with ADMIN_KEY)
   GET  /healthz, /readyz          probes
 

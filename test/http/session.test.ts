@@ -179,6 +179,30 @@ describe('signing in', () => {
     }
   })
 
+  it('over a socket takes the origin from the address that was asked, and notes who asked', async () => {
+    const { gateway } = await open()
+    const ask = (method: string, path: string, headers: Readonly<Record<string, string>>, body?: string) =>
+      gateway.client.fetch('over sockets', path, {
+        method,
+        headers: { 'content-type': 'application/json', ...headers },
+        ...(body === undefined ? {} : { body }),
+      })
+    const key = JSON.stringify({ key: ADMIN_KEY })
+    const { origin, port } = new URL(gateway.url)
+    expect((await ask('POST', '/session', { origin: `http://127.0.0.1:${Number(port) + 1}` }, key)).status).toBe(403)
+    expect((await ask('POST', '/session', { origin: `https://127.0.0.1:${port}` }, key)).status).toBe(403)
+    const signedIn = await ask('POST', '/session', { origin }, key)
+    const [cookie = ''] = signedIn.headers.get('set-cookie')?.split(';') ?? []
+    const list = await ask('GET', '/admin/sessions', { cookie })
+    expect(await list.json()).toMatchObject({ sessions: [{ role: 'admin', address: '127.0.0.1' }] })
+    expect((await ask('POST', '/admin/keys', { cookie, origin }, '{"name":"CI"}')).status).toBe(201)
+    expect((await ask('POST', '/admin/keys', { cookie }, '{"name":"CI"}')).status).toBe(403)
+    expect((await ask('DELETE', '/admin/keys/ci', { cookie, origin, 'content-type': 'text/plain' }, 'x')).status).toBe(
+      403,
+    )
+    expect((await ask('DELETE', '/admin/keys/ci', { cookie, origin })).status).toBe(200)
+  })
+
   it('works below a path of a user’s app, with a cookie for the whole host', async () => {
     const { gateway } = await open()
     const app = new Hono().route('/tenants/:id', gateway.app.app)
@@ -292,15 +316,17 @@ describe('a session', () => {
   })
 
   it('ends when its key is disabled, also if the key is enabled again', async () => {
-    const { browser, operator } = await open()
+    const { browser, operator, gateway } = await open()
     const { key } = await operator.makes({ name: 'CI' })
     await browser.signsIn(key)
     await operator.changes('ci', { project: 'web' })
     expect(await browser.visitor()).toMatchObject({ viewer: 'key' })
+    const other = new Browser(gateway)
+    await other.signsIn(key)
     await operator.disables('ci')
     expect(await browser.visitor()).toMatchObject({ viewer: 'none' })
     await operator.changes('ci', { disabled: false })
-    expect(await browser.visitor()).toMatchObject({ viewer: 'none' })
+    for (const one of [browser, other]) expect(await one.visitor()).toMatchObject({ viewer: 'none' })
   })
 
   it('ends when its key expires, and shows a change of the key at once', async () => {
