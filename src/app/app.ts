@@ -39,6 +39,9 @@ import { retentionDaysOf, settingsInForce } from '../overrides/settings.ts'
 import { createPriceBook, type EditablePriceBook } from '../prices/price-book.ts'
 import { chooseDefaultModel, listModels, ProvidersInForce } from '../providers/index.ts'
 import type { Provider } from '../providers/provider.ts'
+import { Sessions } from '../sessions/sessions.ts'
+import { SignInAttempts } from '../sessions/sign-in-attempts.ts'
+import { Viewers } from '../sessions/viewers.ts'
 import type { Store } from '../stores/store.ts'
 import { AddressWatch } from '../telemetry/address-watch.ts'
 import { BookingWatch } from '../telemetry/booking-watch.ts'
@@ -57,7 +60,7 @@ import { PriceUpkeep } from './price-upkeep.ts'
 import { ConfigurationInForce } from './reload.ts'
 import { startRetention } from './retention.ts'
 import { shutdown } from './shutdown.ts'
-import { startSweeping } from './sweep.ts'
+import { startSweeping, startSweepingSessions } from './sweep.ts'
 import { warningSubjects } from './warning-subjects.ts'
 
 /** Everything that comes from outside the program. Tests replace all of it. */
@@ -115,8 +118,9 @@ export async function createApp(parts: AppParts): Promise<App> {
   const { overrides, warnings } = await readOverrides(store.registry, cipher, settings.ALERTS_ALLOW_PRIVATE)
   const constructed = construct({ ...parts, warnings: [...(parts.warnings ?? []), ...warnings] }, cipher, overrides)
   const { app, gate, prices, providers, live, telemetry, inputCounter, upkeep, configuration } = constructed
-  const { keyAdministration, refusalCounter, alerts, limits, names } = constructed
+  const { keyAdministration, refusalCounter, alerts, limits, names, sessions } = constructed
   await keyAdministration.open()
+  await sessions.open()
   let madeKeys: MadeKeys | undefined
   let namedKeys: ReadonlySet<string> = new Set()
   const warningsOf = (state: ConfigurationState) => [
@@ -153,6 +157,7 @@ export async function createApp(parts: AppParts): Promise<App> {
   await reload(parts.file)
   await upkeep.start()
   const stopSweeping = startSweeping({ clock, timers, telemetry, store })
+  const stopSweepingSessions = startSweepingSessions({ timers, telemetry, sessions })
   const stopDeleting = startRetention({ clock, timers, telemetry, store, days: () => retentionDaysOf(live.state) })
   return {
     app,
@@ -178,7 +183,10 @@ export async function createApp(parts: AppParts): Promise<App> {
       refusalCounter,
       alerts,
       hub: constructed.hub,
-      stopSweeping,
+      stopSweeping: () => {
+        stopSweeping()
+        stopSweepingSessions()
+      },
       stopDeleting,
     }),
   }
@@ -215,6 +223,8 @@ function construct(
     clock,
   })
   const keyAdministration = new KeyAdministration({ registry: store.registry, directory, limits, keys, randomBytes })
+  const sessions = new Sessions({ registry: store.registry, callers, clock, randomBytes })
+  const publicOrigin = settings.PUBLIC_URL === '' ? '' : new URL(settings.PUBLIC_URL).origin
   const telemetry = new Telemetry()
   const refusals = new RefusalHistory()
   const refusalCounter = new RefusalCounter(store, telemetry, setImmediate)
@@ -346,6 +356,10 @@ function construct(
     store,
     gate,
     callers,
+    viewers: new Viewers(callers, sessions, publicOrigin),
+    sessions,
+    signInAttempts: new SignInAttempts(),
+    publicOrigin,
     keyAdministration,
     hub,
     priceWatch,
@@ -410,6 +424,7 @@ function construct(
     keyAdministration,
     limits,
     names,
+    sessions,
   }
 }
 

@@ -92,7 +92,8 @@ const SERVER_SETTINGS = {
   PUBLIC_URL: setting(
     '',
     parseOptionalUrl,
-    'The address at which people reach the gateway, for links in alerts. Empty: http://HOST:PORT.',
+    'The address at which people reach the gateway, for links in alerts and for signing in behind a proxy.',
+    'Empty: http://HOST:PORT, and for signing in the address of each request.',
   ),
   ALERTS_ALLOW_PRIVATE: setting(
     'false',

@@ -55,10 +55,11 @@ export interface Exchange extends RequestLine {
   watcher: ClientWatcher | undefined
 }
 
-export function bodyTooLargeProblem(maxBytes: number): Problem {
+/** @param source what sets the limit: a setting, or the endpoint itself */
+export function bodyTooLargeProblem(maxBytes: number, source = 'MAX_BODY_BYTES'): Problem {
   return new Problem(
     'body_too_large',
-    `The request body is larger than ${maxBytes} bytes, the most that MAX_BODY_BYTES allows.`,
+    `The request body is larger than ${maxBytes} bytes, the most that ${source} allows.`,
   )
 }
 

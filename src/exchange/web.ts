@@ -64,6 +64,12 @@ export class WebExchange implements Exchange {
     return this.#request.method
   }
 
+  /** Scheme, host and port that the request was sent to, as far as its socket and its `host` tell. Empty if they make no URL. */
+  get origin(): string {
+    const { protocol, host } = new URL(this.#request.url)
+    return URL.parse(`${protocol}//${this.header('host') ?? host}`)?.origin ?? ''
+  }
+
   get blocked(): boolean {
     return (this.#sink?.desiredSize ?? 1) <= 0
   }

@@ -9,11 +9,13 @@ import { hasMoreValuesThan, parseObject } from '../core/json-values.ts'
 import type { Caller } from '../core/ledger-entry.ts'
 import type { PermitLease } from '../core/permits.ts'
 import { Problem } from '../core/problem.ts'
+import { bodyTooLargeProblem } from '../exchange/exchange.ts'
 import { readJsonBody } from '../exchange/json-body.ts'
 import type { WebExchange } from '../exchange/web.ts'
 import type { Administrator, Callers, Viewer } from '../keys/callers.ts'
 import { secretInRequest } from '../keys/secrets.ts'
 import { issueOf, truncate } from '../patterns/pattern/pattern.ts'
+import type { Viewers } from '../sessions/viewers.ts'
 import { exchangeOf } from './hono-request.ts'
 import { problemResponse } from './problems.ts'
 
@@ -21,7 +23,7 @@ import { problemResponse } from './problems.ts'
  * What a handler learns about the sender, by the role that the endpoint requires. `open`: anyone. `key`: a key or the admin
  * key. `caller`: a key that may make calls, which the admin key may not. If no keys are configured, everyone who
  * reaches the gateway has these three. `figures`: as `key`, and if no keys are configured but an admin key is, that key alone.
- * `admin`: the admin key alone, also if all else is open.
+ * `admin`: the admin key alone, also if all else is open. For `key`, `figures` and `admin`, a session stands in for the key it began with.
  */
 interface Senders {
   readonly open: undefined
@@ -93,6 +95,8 @@ export interface EndpointRow<
   readonly body?: Body
   /** A request without a body is one with an empty object. */
   readonly mayLackBody?: true
+  /** In place of MAX_BODY_BYTES. */
+  readonly maxBodyBytes?: number
   readonly answer: Answer
 }
 
@@ -103,8 +107,9 @@ export interface Endpoint<Parts> extends EndpointRow<Role> {
 }
 
 /** What every endpoint needs of the gateway, in addition to what its handler needs. */
-interface AccessParts {
+export interface AccessParts {
   readonly callers: Callers
+  readonly viewers: Viewers
   readonly gate: Pick<Gate, 'withBufferLease'>
   readonly settings: { readonly MAX_BODY_BYTES: number }
 }
@@ -168,7 +173,7 @@ async function answerRequest<
   const query: z.ZodObject = row.query ?? NO_FIELDS
   const exchange = exchangeOf(c)
   const request = {
-    sender: await SENDERS[role](parts.callers, exchange),
+    sender: await SENDERS[role](parts, exchange),
     // A path that this app is mounted below may have parameters of its own.
     params: checked<Params>(params, fieldsOf(params, c.req.param())),
     query: checked<Query>(query, knownParameters(query, role, exchange, c.req.queries())),
@@ -178,7 +183,7 @@ async function answerRequest<
   if (!body) return responseOf(await handle(parts, { ...request, body: async () => checked<Body>(NO_BODY, undefined) }))
   return withLease(parts.gate, async (lease) => {
     const read = async () => {
-      const bytes = await readJsonBody(exchange, parts.settings.MAX_BODY_BYTES, lease)
+      const bytes = await readBody(row, exchange, parts.settings.MAX_BODY_BYTES, lease)
       return checked<Body>(
         body,
         isRaw(body) ? bytes : parseJson(mayLackBody && bytes.length === 0 ? EMPTY_OBJECT : bytes),
@@ -186,6 +191,21 @@ async function answerRequest<
     }
     return handle(parts, { ...request, body: read })
   })
+}
+
+/** Rejects as `readJsonBody` does. */
+async function readBody(
+  { maxBodyBytes, path }: Pick<EndpointRow<Role>, 'maxBodyBytes' | 'path'>,
+  exchange: WebExchange,
+  maxBytesOfSettings: number,
+  lease: PermitLease,
+): Promise<Buffer> {
+  try {
+    return await readJsonBody(exchange, maxBodyBytes ?? maxBytesOfSettings, lease)
+  } catch (error) {
+    const isTooLarge = error instanceof Problem && error.code === 'body_too_large'
+    throw isTooLarge && maxBodyBytes !== undefined ? bodyTooLargeProblem(maxBodyBytes, path) : error
+  }
 }
 
 /** Routes requests to endpoints. Errors are answered in the plain shape of problems. */
@@ -198,14 +218,15 @@ export function mount<Parts>(endpoints: readonly Endpoint<Parts>[], parts: Parts
 }
 
 /** Finds the sender of a request, by role. Throws Problem `unauthenticated` or `forbidden`. */
-const SENDERS: { readonly [R in Role]: (callers: Callers, exchange: WebExchange) => Senders[R] | Promise<Senders[R]> } =
-  {
-    open: () => undefined,
-    key: (callers, exchange) => callers.identifyViewer(exchange),
-    figures: (callers, exchange) => callers.identifyFiguresViewer(exchange),
-    caller: async (callers, exchange) => (await callers.identify(exchange)).caller,
-    admin: (callers, exchange) => callers.identifyAdministrator(exchange),
-  }
+const SENDERS: {
+  readonly [R in Role]: (parts: AccessParts, exchange: WebExchange) => Senders[R] | Promise<Senders[R]>
+} = {
+  open: () => undefined,
+  key: ({ viewers }, exchange) => viewers.identify(exchange),
+  figures: ({ viewers }, exchange) => viewers.identifyForFigures(exchange),
+  caller: async ({ callers }, exchange) => (await callers.identify(exchange)).caller,
+  admin: ({ viewers }, exchange) => viewers.identifyAdministrator(exchange),
+}
 
 const isRaw = (schema: z.ZodType): boolean => schema === RAW_BODY
 

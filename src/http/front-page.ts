@@ -1,15 +1,8 @@
 // Front page: GET / answers a person who opens the gateway's address, with what there is and where to start.
 
-import { readFileSync } from 'node:fs'
 import { z } from 'zod'
 import { endpointsFor } from './endpoint.ts'
-
-const packageSchema = z.object({ version: z.string() })
-
-function versionOfPackage(): string {
-  const json: unknown = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'))
-  return packageSchema.parse(json).version
-}
+import { VERSION } from './version.ts'
 
 const DEFAULT_HOST = '127.0.0.1:5555'
 
@@ -45,6 +38,8 @@ Ask how it stands (if ADMIN_KEY is set, calls' figures need it or a key):
   GET  /admin/limits              every limit there is, and what sets it (with ADMIN_KEY)
   PUT  /admin/limits/{subject}    a limit from the next call on; GET, PATCH, DELETE; POST /admin/limits/{subject}/raise
   POST /admin/limits/backtest     what proposed limits would have refused (with ADMIN_KEY)
+  GET, POST, DELETE /session      who is signed in with this browser; sign in, sign out (docs/keys.md)
+  GET  /admin/sessions, DELETE /admin/sessions/{id}   who is signed in anywhere; sign them out (with ADMIN_KEY)
   GET  /healthz, /readyz          probes
 
 Configure it while it runs (with ADMIN_KEY):
@@ -68,4 +63,4 @@ export const FRONT_PAGE = endpoint({
   role: 'key',
   summary: 'A text for people: what there is, and where to start.',
   answer: z.string(),
-}).handle((_parts, { exchange }) => ({ answer: textFor(versionOfPackage(), exchange.header('host') ?? DEFAULT_HOST) }))
+}).handle((_parts, { exchange }) => ({ answer: textFor(VERSION, exchange.header('host') ?? DEFAULT_HOST) }))

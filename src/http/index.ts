@@ -3,7 +3,7 @@
 import { type Context, Hono } from 'hono'
 import type { Gate } from '../call/gate.ts'
 import { FairSlots } from '../core/fair-slots.ts'
-import type { Callers } from '../keys/callers.ts'
+import type { Viewers } from '../sessions/viewers.ts'
 import { ADJUST, type AdjustmentParts } from './adjustments.ts'
 import { ALERTS, type AlertAdminParts, REMOVE_ALERT, SET_ALERT, TEST_ALERT } from './admin-alerts.ts'
 import { AUDIT, type AuditParts } from './admin-audit.ts'
@@ -33,6 +33,7 @@ import { problemResponse } from './problems.ts'
 import { RECOMMENDATIONS, type RecommendationParts } from './recommendations.ts'
 import { REFUSAL_REPORT } from './refusal-report.ts'
 import { SELF_CHECK, type SelfCheckParts } from './self-check.ts'
+import { SESSION_ADMIN_ENDPOINTS, SESSION_ENDPOINTS, type SessionParts } from './session.ts'
 import { STATS, type StatsParts } from './stats.ts'
 import { STATUS, type StatusParts } from './status.ts'
 import { TOKEN_USAGE_ENDPOINTS } from './token-usage.ts'
@@ -48,6 +49,7 @@ type FigureParts = StatusParts &
   MetricParts &
   TrackParts &
   RecommendationParts &
+  SessionParts &
   ExportParts & { readonly gate: Gate }
 
 type AdminParts = AdjustmentParts &
@@ -60,6 +62,7 @@ type AdminParts = AdjustmentParts &
   PriceParts &
   ProviderParts &
   SelfCheckParts &
+  SessionParts &
   SettingParts
 
 /** What the endpoints need of the gateway. */
@@ -81,6 +84,7 @@ const FIGURE_ENDPOINTS: readonly Endpoint<FigureParts>[] = [
   EXPORT,
   REFUSAL_REPORT,
   ...METRIC_ENDPOINTS,
+  ...SESSION_ENDPOINTS,
   ...PROBES,
 ]
 
@@ -92,6 +96,7 @@ const ADMIN_ENDPOINTS: readonly Endpoint<AdminParts>[] = [
   REMOVE_ALERT,
   TEST_ALERT,
   ...KEY_ENDPOINTS,
+  ...SESSION_ADMIN_ENDPOINTS,
   BACKTEST,
   ...ADMIN_LIMIT_ENDPOINTS,
   AUDIT,
@@ -110,9 +115,22 @@ const ADMIN_ENDPOINTS: readonly Endpoint<AdminParts>[] = [
 export const ENDPOINTS: readonly EndpointRow<Role>[] = [...FIGURE_ENDPOINTS, ...PATTERN_ENDPOINTS, ...ADMIN_ENDPOINTS]
 
 export function routes(parts: HttpParts): Hono {
-  const { settings, clock, timers, gate, store, telemetry, callers, newCallId, patternModels } = parts
+  const { settings, clock, timers, gate, store, telemetry, callers, viewers, newCallId } = parts
+  const { patternModels } = parts
   const runSlots = new FairSlots(MAX_RUNS)
-  const runParts = { settings, clock, timers, gate, store, telemetry, callers, newCallId, patternModels, runSlots }
+  const runParts = {
+    settings,
+    clock,
+    timers,
+    gate,
+    store,
+    telemetry,
+    callers,
+    viewers,
+    newCallId,
+    patternModels,
+    runSlots,
+  }
   const app = new Hono()
   app.route('/', callRoutes(gate))
   app.route('/', modelRoutes(parts))
@@ -120,15 +138,15 @@ export function routes(parts: HttpParts): Hono {
   app.route('/', mount(FIGURE_ENDPOINTS, parts))
   app.route('/', mount(PATTERN_ENDPOINTS, runParts))
   app.route('/', mount(ADMIN_ENDPOINTS, parts))
-  app.notFound((c) => answerUnknown(c, callers))
+  app.notFound((c) => answerUnknown(c, viewers))
   markEndpoints(app, gate)
   return app
 }
 
 /** Who may not administer learns nothing about the paths below `/admin/`. */
-function answerUnknown(c: Context, callers: Callers): Response {
+async function answerUnknown(c: Context, viewers: Viewers): Promise<Response> {
   try {
-    if (/^\/admin(\/|$)/.test(c.req.path)) callers.identifyAdministrator(exchangeOf(c))
+    if (/^\/admin(\/|$)/.test(c.req.path)) await viewers.identifyAdministrator(exchangeOf(c))
     return notFound(c)
   } catch (error) {
     return problemResponse(error)

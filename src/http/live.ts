@@ -15,13 +15,14 @@ import type { QuoteOverruns } from '../core/quote-overruns.ts'
 import { newTally } from '../core/report.ts'
 import { QUARTER_MS } from '../core/zone-days.ts'
 import type { WebExchange } from '../exchange/web.ts'
-import type { Callers, Viewer } from '../keys/callers.ts'
+import type { Viewer } from '../keys/callers.ts'
 import { ATTENTION_KINDS, ATTENTION_PLACES, attentionOf } from '../live/attention.ts'
 import { callerKeyOf, callIdOf, isRunning, type LiveCall } from '../live/live-calls.ts'
 import type { LiveHub } from '../live/live-hub.ts'
 import type { LevelRow } from '../live/live-levels.ts'
 import type { Provider } from '../providers/provider.ts'
 import { countSchema, usdSchema } from '../runs/run-answer.ts'
+import type { Viewers } from '../sessions/viewers.ts'
 import type { Store } from '../stores/store.ts'
 import type { BookingWatch } from '../telemetry/booking-watch.ts'
 import type { ConfigurationWatch } from '../telemetry/configuration-watch.ts'
@@ -51,7 +52,7 @@ export interface LiveParts {
   readonly clock: Clock
   readonly store: Store
   readonly providers: readonly Provider[]
-  readonly callers: Callers
+  readonly viewers: Viewers
   readonly hub: LiveHub
   readonly circuits: Circuits
   readonly refusals: Pick<RefusalHistory, 'newest'>
@@ -184,7 +185,7 @@ async function openStream(
   exchange: WebExchange,
   signal: AbortSignal,
 ): Promise<Response> {
-  const { hub, callers } = parts
+  const { hub, viewers } = parts
   if (hub.isFull || hub.isClosed)
     throw new Problem(
       'overloaded',
@@ -200,7 +201,7 @@ async function openStream(
     newestCalls: () => view.newestCalls(),
     changes: (seq, limit) => view.changes(seq, limit),
     mayRead: async () => {
-      const viewer = await callers.identifyFiguresViewer(exchange)
+      const viewer = await viewers.identifyForFigures(exchange)
       return viewer.key === view.key
     },
     lastEventId: exchange.header('last-event-id'),

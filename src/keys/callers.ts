@@ -43,10 +43,23 @@ export interface Administrator {
   readonly actor: 'admin'
 }
 
-const ADMINISTRATOR: Administrator = { actor: 'admin' }
-const ADMIN: Viewer = { role: 'admin', key: null }
+export const ADMINISTRATOR: Administrator = { actor: 'admin' }
+export const ADMIN: Viewer = { role: 'admin', key: null }
 const OPEN: Viewer = { role: 'open', key: null }
 const GUEST: Viewer = { role: 'guest', key: null }
+
+/** Whose a secret is. */
+export interface SecretHolder {
+  /** Null: it is the admin key. */
+  readonly key: string | null
+  /** SHA-256 of the secret. */
+  readonly secretDigest: string
+  /** True if a person chose the secret, for the settings, so that it may be easier to guess than one that was made. */
+  readonly isChosen: boolean
+}
+
+/** The message for a secret that is no key's. */
+export const INCORRECT_KEY = 'Incorrect API key: it is no key of this gateway.'
 
 /** Names that callers declare are cut to this length. */
 export const MAX_DECLARED_CHARACTERS = 256
@@ -92,8 +105,16 @@ export class Callers {
 
   /** Whether every request needs a key. */
   get needKeys(): boolean {
-    const { directory, isExposed } = this.#options
-    return this.#configuredByDigest.size > 0 || directory.hasKeys || isExposed
+    return this.hasKeys || this.#options.isExposed
+  }
+
+  /** Whether there is a key of BURSAR_KEYS, or one was ever made. */
+  get hasKeys(): boolean {
+    return this.#configuredByDigest.size > 0 || this.#options.directory.hasKeys
+  }
+
+  get hasAdminKey(): boolean {
+    return this.#adminDigest !== undefined
   }
 
   /**
@@ -107,7 +128,7 @@ export class Callers {
 
   /** Who sends a request for what the gateway shows of itself. Rejects with Problem `unauthenticated` or `forbidden`. */
   async identifyViewer(request: SenderRequest): Promise<Viewer> {
-    if (this.#hasAdminKey(request)) return ADMIN
+    if (this.#carriesAdminKey(request)) return ADMIN
     const record = await this.#keyOf(request)
     if (record) return { role: 'key', key: record.id, record }
     return this.#adminDigest === undefined ? OPEN : GUEST
@@ -131,7 +152,7 @@ export class Callers {
   identifyAdministrator(request: RequestLine): Administrator {
     if (this.#adminDigest === undefined)
       throw new Problem('forbidden', 'Set ADMIN_KEY to use this endpoint. It answers that key alone.')
-    if (!this.#hasAdminKey(request))
+    if (!this.#carriesAdminKey(request))
       throw new Problem(
         'unauthenticated',
         'Send ADMIN_KEY as `Authorization: Bearer …`. This endpoint answers that key alone.',
@@ -144,8 +165,30 @@ export class Callers {
     return this.#options.keys.some((key) => key.id === id) ? configuredKey(id) : this.#options.directory.record(id)
   }
 
-  #hasAdminKey(request: RequestLine): boolean {
+  #carriesAdminKey(request: RequestLine): boolean {
     return this.#adminDigest !== undefined && digest(secretInRequest(request) ?? '') === this.#adminDigest
+  }
+
+  /** Whose secret it is, of those that may be used now. Rejects with Problem `unauthenticated` for any other. */
+  async holderOf(secret: string): Promise<SecretHolder> {
+    const secretDigest = digest(secret)
+    if (secretDigest === this.#adminDigest) return { key: null, secretDigest, isChosen: true }
+    const { id } = await this.#keyWithSecret(secret)
+    return { key: id, secretDigest, isChosen: this.#configuredByDigest.has(secretDigest) }
+  }
+
+  /** The digest of the admin key, for null, or of the secret of a key of BURSAR_KEYS. Undefined if there is none. */
+  chosenDigest(key: string | null): string | undefined {
+    if (key === null) return this.#adminDigest
+    const configured = this.#options.keys.find(({ id }) => id === key)
+    return configured && digest(configured.secret)
+  }
+
+  /** The key that has the secret with this digest, as it is now, also if it may not be used any more. Resolves to undefined if none has. */
+  async findByDigest(secretDigest: string): Promise<Readonly<KnownSecret> | undefined> {
+    const configured = this.#configuredByDigest.get(secretDigest)
+    if (configured) return { record: configured, untilMs: Number.POSITIVE_INFINITY }
+    return this.#options.directory.findByDigest(secretDigest)
   }
 
   /**
@@ -178,9 +221,8 @@ export class Callers {
 
   /** The key of a request; undefined if none is needed. A promise if the registry has to be read. */
   #keyOf(request: SenderRequest): KeyRecord | undefined | Promise<KeyRecord> {
-    const { directory, authOff } = this.#options
     if (!this.needKeys) {
-      refuseForeigners(request, authOff)
+      refuseForeigners(request, this.#options.authOff)
       return undefined
     }
     const secret = secretInRequest(request)
@@ -189,9 +231,13 @@ export class Callers {
         'unauthenticated',
         "No API key was sent. Send a key of this gateway where the SDK sends the provider's key.",
       )
+    return this.#keyWithSecret(secret)
+  }
+
+  #keyWithSecret(secret: string): KeyRecord | Promise<KeyRecord> {
     const configured = this.#configuredBySecret.get(secret)
     if (configured !== undefined) return configured
-    const known = directory.known(secret)
+    const known = this.#options.directory.known(secret)
     return known === undefined ? this.#findKey(secret) : this.#usable(known)
   }
 
@@ -227,7 +273,7 @@ export class Callers {
 }
 
 function incorrectKey(): Problem {
-  return new Problem('unauthenticated', 'Incorrect API key: it is no key of this gateway.')
+  return new Problem('unauthenticated', INCORRECT_KEY)
 }
 
 function identityOf(request: RequestLine, key: KeyRecord | undefined): Identity {

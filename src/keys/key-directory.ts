@@ -90,6 +90,11 @@ export class KeyDirectory {
     }
   }
 
+  /** The key that has the secret with this digest, as it is now. Resolves to undefined if no made key has it. Keeps nothing. */
+  async findByDigest(secretDigest: string): Promise<Readonly<KnownSecret> | undefined> {
+    return this.#keptByDigest.get(secretDigest) ?? this.#read(secretDigest)
+  }
+
   /** The made key with this id, or undefined. */
   async record(id: string): Promise<KeyRecord | undefined> {
     const document = await keyDocument(this.#registry, id)

@@ -2,7 +2,7 @@
 
 /**
  * Kinds of documents. A `key-secret` finds the key of a digest. A `limit-seed` marks a limit whose windows have started from the
- * ledger's sums. An `alert-state` says which receiver wants no more alerts.
+ * ledger's sums. An `alert-state` says which receiver wants no more alerts. A `session-secret` is what a `session` is found and checked by.
  */
 export type DocumentKind =
   | 'key'
@@ -20,12 +20,15 @@ export type DocumentKind =
   | 'alert-state'
   | 'cursor'
   | 'metrics-epoch'
+  | 'session'
+  | 'session-secret'
 
 /** Digests of secrets, and secrets that are encrypted: the audit never holds them. */
 export const SECRET_KINDS: ReadonlySet<DocumentKind> = new Set<DocumentKind>([
   'key-secret',
   'provider-secret',
   'alert-secret',
+  'session-secret',
 ])
 
 /** A configured value, stored as JSON. */

@@ -194,6 +194,18 @@ describe('every real answer has the fields of its schema, and no others:', () =>
     expect(await checkAnswer(gateway, 'DELETE', '/admin/keys/ci')).toMatchObject({ status: 'disabled', project: null })
   })
 
+  it('a session that begins, is shown, listed and revoked, and one that ends', async () => {
+    const gateway = await open({ env: KEYS })
+    const page = { ...JSON_TYPE, 'sec-fetch-site': 'same-origin' }
+    const begin = { body: JSON.stringify({ key: 'alice-secret-alice' }), headers: page }
+    expect(await checkAnswer(gateway, 'POST', '/session', begin)).toMatchObject({ viewer: 'key', key: 'alice' })
+    const { sessions } = await checkAnswer(gateway, 'GET', '/admin/sessions')
+    const [{ id } = { id: '' }] = sessions as { id: string }[]
+    await checkAnswer(gateway, 'DELETE', `/admin/sessions/${id}`)
+    await checkAnswer(gateway, 'DELETE', '/session', { headers: page })
+    for (const headers of [{}, ALICE, ADMIN]) await checkAnswer(gateway, 'GET', '/session', { headers })
+  })
+
   it('limits that are set, listed, raised and taken back', async () => {
     const gateway = await open({ config: { prices: [PRICE], limits: { perKey: { costPerDay: '1' } } } })
     const init = (body: object) => ({ body: JSON.stringify(body), headers: { ...ADMIN, ...JSON_TYPE } })
