@@ -11,8 +11,10 @@ export type Received<T> = T extends UsdJson
       ? { readonly [Name in keyof T]: Received<T[Name]> }
       : T
 
+/** In a name of its own, or the build takes the address below for that of an asset. */
+const SCRIPT_ADDRESS = import.meta.url
 /** The gateway's address, with a slash at the end: assets lie at `dashboard/assets/` below it. */
-export const GATEWAY = new URL('../../', import.meta.url)
+export const GATEWAY = new URL('../../', SCRIPT_ADDRESS)
 
 /** Where the pages are: `/dashboard`. */
 export const PAGES = `${GATEWAY.pathname}dashboard`

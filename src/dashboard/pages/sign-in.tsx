@@ -1,6 +1,6 @@
 // Sign in: by the admin key, or by any key of the gateway, which shows its own calls and limits.
 
-import { type FormEvent, useEffect, useRef, useState } from 'react'
+import { type FormEvent, useLayoutEffect, useRef, useState } from 'react'
 import { GATEWAY, RequestFailed } from '../data/api.ts'
 import { type Session, signIn } from '../data/session.ts'
 import { Icon, Mark } from '../parts/icons.tsx'
@@ -30,7 +30,7 @@ export function SignInForm({ onSignedIn }: Pick<SignInProps, 'onSignedIn'>) {
   const [isSending, setSending] = useState(false)
   const [failure, setFailure] = useState<string>()
   const input = useRef<HTMLInputElement>(null)
-  useEffect(() => input.current?.focus(), [])
+  useLayoutEffect(() => input.current?.focus(), [])
   const send = async (event: FormEvent) => {
     event.preventDefault()
     setSending(true)

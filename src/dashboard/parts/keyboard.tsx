@@ -1,6 +1,6 @@
 // Keyboard: shortcuts, off while typing, and the list of them.
 
-import { useEffect, useRef } from 'react'
+import { useEffect, useLayoutEffect, useRef } from 'react'
 
 export interface Shortcut {
   readonly keys: string
@@ -36,7 +36,7 @@ export function KeyboardHelp({
   readonly onClose: () => void
 }) {
   const dialog = useRef<HTMLDialogElement>(null)
-  useEffect(() => dialog.current?.showModal(), [])
+  useLayoutEffect(() => dialog.current?.showModal(), [])
   return (
     <dialog ref={dialog} className="dialog" aria-labelledby="keyboard" onClose={onClose}>
       <div className="stack">
