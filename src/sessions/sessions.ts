@@ -210,19 +210,25 @@ export class Sessions {
 
   /** The sessions of a key that is disabled end now, and do not come back if the key is enabled again. */
   #changeKey({ id, value }: Document): void {
-    this.#change(({ key }) => key === id, value === null || keyDocumentOf({ value }).disabled_at !== null)
+    this.#change(
+      ({ key }) => key === id,
+      () => value === null || keyDocumentOf({ value }).disabled_at !== null,
+    )
   }
 
   #changeSecret({ id, value }: Document): void {
-    this.#change(({ secretDigest }) => secretDigest === id, value === null)
+    this.#change(
+      ({ secretDigest }) => secretDigest === id,
+      () => value === null,
+    )
   }
 
   /** Ends these sessions, or has their next requests read the key again. */
-  #change(isMeant: (kept: KeptSession) => boolean, hasEnded: boolean): void {
+  #change(isMeant: (kept: KeptSession) => boolean, hasEnded: () => boolean): void {
     this.#keyChanges += 1
     for (const kept of this.#kept.values()) {
       if (!isMeant(kept)) continue
-      if (hasEnded) this.#end(kept)
+      if (hasEnded()) this.#end(kept)
       else kept.known = undefined
     }
   }

@@ -74,7 +74,7 @@ describe('who is signed in', () => {
       { ADMIN_KEY: '' },
       { viewer: 'open', admin_key_set: false, keys_exist: false, by: null },
     ],
-    ['an ADMIN_KEY and no key', {}, { viewer: 'none', admin_key_set: true, keys_exist: false }],
+    ['an ADMIN_KEY and no key', {}, { viewer: 'none', admin_key_set: true, keys_exist: false, by: null }],
     [
       'keys and no ADMIN_KEY',
       { ...CONFIGURED, ADMIN_KEY: '' },
@@ -161,6 +161,24 @@ describe('signing in', () => {
       })
       expect(answer.headers.get('set-cookie')).toBeNull()
     }
+  })
+
+  it.each([
+    ['https://bursar.example', '', 200],
+    ['http://10.0.0.5:5555', 'https://bursar.example', 400],
+    ['http://10.0.0.5:5555', '', 400],
+    ['null', '', 400],
+  ])('from a page whose origin the browser says is %s, with PUBLIC_URL=%s: %i', async (origin, PUBLIC_URL, status) => {
+    const { browser } = await open({ env: { PUBLIC_URL } })
+    const answer = await browser.asks('POST', '/session', { key: ADMIN_KEY }, { host: '10.0.0.5:5555', origin })
+    expect(answer.status).toBe(status)
+  })
+
+  it('goes by the address of the request where no header names the host', async () => {
+    const { gateway } = await open()
+    const possible = async (url: string) => (await gateway.app.app.fetch(new Request(`${url}/session`))).json()
+    expect(await possible('http://10.0.0.5')).toMatchObject({ cookie_possible: false })
+    expect(await possible('https://10.0.0.5')).toMatchObject({ cookie_possible: true })
   })
 
   it.each([
