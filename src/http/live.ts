@@ -328,7 +328,7 @@ class LiveView {
       readAtMs: nowMs,
       refusedToday,
       providers: providers
-        .filter((provider) => provider.simulated === simulated || provider.configured)
+        .filter((provider) => provider.simulated === simulated || (simulated && provider.configured))
         .map((provider) => this.#providerJson(provider, sums.get(provider.name))),
     }
   }

@@ -96,7 +96,7 @@ function fullLimits(levels: readonly LevelRow[]): readonly Attention[] {
       subject: subjectText(view.meter),
       title: `${nameOf(view.meter)} is used up: ${whatOf(view)}`,
       text: view.enforced
-        ? `Its calls are refused ${untilText(view.resetMs)}.`
+        ? `Its calls are refused ${isTurning(view) ? `for ${durationText(view.resetMs)}` : 'until it is raised'}.`
         : 'The limit is not enforced: calls go on.',
       act: 'limits',
     }))
@@ -110,7 +110,7 @@ function nearlyFullLimits(levels: readonly LevelRow[]): readonly Attention[] {
       severity: 'warn',
       subject: subjectText(view.meter),
       title: `${nameOf(view.meter)} has ${amountText(view.meter.what, view.free)} left: ${whatOf(view)}`,
-      text: `${Math.floor(fullness * 100)} % of ${amountText(view.meter.what, view.capacity)} is used or reserved. It turns ${untilText(view.resetMs)}.`,
+      text: `${Math.floor(fullness * 100)} % of ${amountText(view.meter.what, view.capacity)} is used or reserved.${isTurning(view) ? ` It turns in ${durationText(view.resetMs)}.` : ''}`,
       act: 'limits',
     }))
 }
@@ -129,12 +129,15 @@ function amountText(what: View['meter']['what'], amount: bigint): string {
   return what === 'cost' ? `$${formatUsd(amount)}` : `${amount} ${what}`
 }
 
-function untilText(ms: number): string {
-  if (ms <= 0 || !Number.isFinite(ms)) return 'until it is raised'
+function isTurning({ resetMs }: View): boolean {
+  return resetMs > 0 && Number.isFinite(resetMs)
+}
+
+function durationText(ms: number): string {
   const minutes = Math.ceil(ms / 60_000)
-  if (minutes < 60) return `in ${minutes} min`
+  if (minutes < 60) return `${minutes} min`
   const hours = Math.floor(minutes / 60)
-  return hours < 48 ? `in ${hours} h ${minutes % 60} min` : `in ${Math.floor(hours / 24)} days`
+  return hours < 48 ? `${hours} h ${minutes % 60} min` : `${Math.floor(hours / 24)} days`
 }
 
 function openCircuits(circuits: readonly CircuitView[]): readonly Attention[] {

@@ -88,7 +88,7 @@ describe.skipIf(!hasBrowser())('the dashboard', () => {
     await refusedRow.getByRole('link').click()
     await page.getByRole('heading', { name: 'Refused before it was sent. It cost nothing.' }).waitFor()
     expect(await page.getByText('What would have fitted').count()).toBe(1)
-    await page.getByRole('link', { name: '← Now' }).click()
+    await page.getByRole('button', { name: '← Back' }).click()
     await page.getByRole('button', { name: 'Sign out' }).first().click()
     await page.getByRole('heading', { name: 'Sign in to Bursar' }).waitFor()
   })

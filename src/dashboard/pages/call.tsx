@@ -1,7 +1,7 @@
 // One call: what was reserved, what each attempt cost, what the provider said; or why the call was refused, and what would have fitted.
 
 import { type ReactNode, useEffect, useState } from 'react'
-import { Link } from 'wouter'
+import { useLocation } from 'wouter'
 import type { ExplainedJson, RefusedJson } from '../../http/call-views.ts'
 import { type Received, RequestFailed, request } from '../data/api.ts'
 import { clockTime, count, duration, exactMoney, money } from '../data/format.ts'
@@ -18,10 +18,13 @@ const REFRESH_MS = 2_000
 
 export function Call({ id }: { readonly id: string }) {
   const { call, failure, tryAgain } = useCall(id)
+  const [, navigate] = useLocation()
   return (
     <>
       <p>
-        <Link href="/">← Now</Link>
+        <button type="button" className="link" onClick={() => (history.length > 1 ? history.back() : navigate('/'))}>
+          ← Back
+        </button>
       </p>
       {failure ? (
         <CallFailure failure={failure} onTryAgain={tryAgain} />
@@ -135,6 +138,7 @@ function endingText(call: Explained): string {
     case 'in_flight':
       return 'What it does cost is settled when it ends, and the rest is free again.'
     case 'completed':
+      if (call.dialect === 'tracked') return 'Made elsewhere, and tracked here.'
       return `Answered${took}. The rest of the reservation is free again.`
     case 'failed':
       return `It failed at ${provider}${took}. ${certaintyText(call)}`
@@ -191,7 +195,7 @@ function costFacts(call: Explained): readonly (Fact | undefined)[] {
     stated === null ? undefined : ['The provider stated', exactMoney(stated)],
     tokens ? ['Tokens in, out', `${count(tokens.input)}, ${count(tokens.output)}`] : undefined,
     ...Object.entries(usage ?? {}).flatMap(([name, units]): Fact[] =>
-      units > 0 ? [[name.replaceAll('_', ' '), count(units)]] : [],
+      units > 0 && name !== 'requests' ? [[name.replaceAll('_', ' '), count(units)]] : [],
     ),
     ['Certainty', call.certainty === null ? 'not yet' : call.certainty.replaceAll('_', ' ')],
     ['Prices', call.cost_known ? (call.price_version ?? 'as the provider stated') : 'unknown'],

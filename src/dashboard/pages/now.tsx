@@ -1,5 +1,6 @@
 // Now: is anything wrong, and how much is left?
 
+import { useState } from 'react'
 import { money, rate } from '../data/format.ts'
 import type { LiveAnswer } from '../data/live-state.ts'
 import type { Session } from '../data/session.ts'
@@ -14,7 +15,9 @@ import { Rates, Today } from './today.tsx'
 
 export function Now({ live, session }: { readonly live: Live; readonly session: Session }) {
   const { state, calls, oneOf } = live
+  const [openedAt, setOpenedAt] = useState<string>()
   if (!state) return <Skeleton />
+  if (openedAt === undefined) setOpenedAt(state.at)
   const isFirstRun = state.simulated && calls.length === 0 && state.today.calls === 0 && state.today.refused === 0
   const seesAll = session.viewer !== 'key'
   return (
@@ -33,7 +36,7 @@ export function Now({ live, session }: { readonly live: Live; readonly session: 
         <Limits state={state} />
         {seesAll && <Providers providers={state.providers} />}
       </div>
-      <Tail calls={calls} oneOf={oneOf} />
+      <Tail calls={calls} oneOf={oneOf} openedAt={openedAt ?? state.at} />
     </>
   )
 }

@@ -9,6 +9,8 @@ import { Count, Money } from '../parts/figures.tsx'
 import { Icon } from '../parts/icons.tsx'
 
 interface TailProps {
+  /** When the page was opened, by the gateway's clock: earlier calls are not new. */
+  readonly openedAt: string
   readonly calls: readonly LiveCall[]
   /** One of so many calls is shown. */
   readonly oneOf: number
@@ -24,12 +26,10 @@ const OUTCOME_WORDS: Readonly<Record<string, string>> = {
   refused: 'refused',
 }
 
-export function Tail({ calls, oneOf }: TailProps) {
+export function Tail({ calls, oneOf, openedAt }: TailProps) {
   const [filter, setFilter] = useState({ text: '', outcome: '' })
   const [held, setHeld] = useState<readonly LiveCall[]>()
   const list = useRef<HTMLElement>(null)
-  /** Calls that were there when the page was opened are not new. */
-  const [openedAt] = useState(() => calls[0] && timeOf(calls[0]))
   const shown = useMemo(
     () => (held ? refreshed(held, calls) : calls).filter((call) => matches(call, filter)),
     [held, calls, filter],
@@ -141,7 +141,7 @@ function EmptyTail({ hasCalls, onClear }: { readonly hasCalls: boolean; readonly
   )
 }
 
-function CallTable({ calls, since }: { readonly calls: readonly LiveCall[]; readonly since: string | undefined }) {
+function CallTable({ calls, since }: { readonly calls: readonly LiveCall[]; readonly since: string }) {
   return (
     <table className="tail">
       <thead>
@@ -165,7 +165,7 @@ function CallTable({ calls, since }: { readonly calls: readonly LiveCall[]; read
       </thead>
       <tbody>
         {calls.map((call) => (
-          <CallRow key={call.call_id} call={call} isNew={since === undefined || timeOf(call) > since} />
+          <CallRow key={call.call_id} call={call} isNew={timeOf(call) > since} />
         ))}
       </tbody>
     </table>
