@@ -192,7 +192,7 @@ async function openStream(
       'Too many look at live figures. Ask for them again and again in place of that.',
       null,
       {
-        retryAfterMs: QUERIED_FOR_MS,
+        headers: ['retry-after', `${QUERIED_FOR_MS / 1000}`],
       },
     )
   const stream = new LiveStream({

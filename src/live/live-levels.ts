@@ -100,10 +100,14 @@ export class LiveLevels {
       this.#isSeeded = true
     }
     const oldest = [...this.#known.values()].slice(0, LEVELS_PER_ROUND)
-    const again = [...this.#fullest(LEVELS_PER_ROUND), ...oldest].map(({ call }) => call)
-    await this.#read(distinct([...this.#parts.namedCalls(this.#simulated), ...again, ...calls]))
-    for (const [name, { charge }] of this.#known)
-      if (charge.meter.endsAtMs <= this.#parts.clock.now().wallMs) this.#known.delete(name)
+    const again = [...this.#fullest(LEVELS_PER_ROUND), ...oldest]
+    const past = again.map(({ call }) => call)
+    await this.#read(distinct([...this.#parts.namedCalls(this.#simulated), ...past, ...calls]))
+    // What its own call did not renew is of a limit that is gone.
+    for (const known of again) {
+      const name = nameOf(known.view.meter)
+      if (this.#known.get(name) === known) this.#known.delete(name)
+    }
   }
 
   /** The limits of the newest calls of the ledger. */
