@@ -17,8 +17,8 @@ Point an SDK at this address:
 Ask how it stands (if ADMIN_KEY is set, calls' figures need it or a key):
   GET  /llm/status                which providers are ready, and what to set for the others
   GET  /llm/stats                 totals, the recent hour, costs by day, the newest calls
-  GET  /llm/limits                every limit's live level; /llm/limits/levels finds them, the fullest first
-  GET  /llm/live                  all of it at once: rates, limits, providers, the newest calls; as events with ?stream=true
+  GET  /llm/limits                every limit's live level; /llm/limits/levels finds the fullest
+  GET  /llm/live                  all of it at once, live: rates, limits, providers, the newest calls; ?stream=true
   POST /llm/estimate              what a call would reserve, and whether it fits
   GET  /llm/explain/{call_id}     what a call cost, or why it was refused
   GET  /v1/models                 the models that can be used

@@ -1,6 +1,8 @@
 // The dashboard's pages in Chromium, on a gateway in a process of its own: as a person uses them, and as an attacker would.
 
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { parse } from 'csv-parse/sync'
 import OpenAI from 'openai'
 import type { Browser, Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
@@ -89,6 +91,19 @@ describe.skipIf(!hasBrowser())('the dashboard', () => {
     await page.getByRole('heading', { name: 'Refused before it was sent. It cost nothing.' }).waitFor()
     expect(await page.getByText('What would have fitted').count()).toBe(1)
     await page.getByRole('button', { name: '← Back' }).click()
+    await page.getByRole('link', { name: 'Calls' }).first().click()
+    await page.getByRole('heading', { name: 'Calls', level: 1 }).waitFor()
+    const download = page.waitForEvent('download')
+    await page.getByRole('link', { name: 'CSV' }).click()
+    const table = await readFile(await (await download).path(), 'utf8')
+    const { records } = await admin<{ records: readonly { id: string }[] }>(gateway, 'GET', '/token-usage/all')
+    const [, ...rows] = parse(table) as string[][]
+    expect(rows.map(([id]) => id)).toEqual(records.map(({ id }) => id))
+    expect(rows).toHaveLength(3)
+    await page.getByRole('link', { name: 'Usage' }).first().click()
+    await page.getByRole('button', { name: 'Key', exact: true }).click()
+    await expect.poll(() => page.url()).toContain('by=key')
+    await page.getByRole('rowheader', { name: 'web' }).waitFor()
     await page.getByRole('button', { name: 'Sign out' }).first().click()
     await page.getByRole('heading', { name: 'Sign in to Bursar' }).waitFor()
   })
@@ -183,6 +198,16 @@ describe.skipIf(!hasBrowser())('the dashboard', () => {
         await page.getByRole('row').filter({ hasText: 'refused' }).last().getByRole('link').click()
         await page.getByText('What would have fitted').waitFor()
         expect(await seriousFindings(page), `call, ${colorScheme}, ${width}`).toEqual([])
+        for (const [name, ready] of [
+          ['usage', 'Latency and errors'],
+          ['calls', 'settled, newest first'],
+        ] as const) {
+          await page.goto(`${dashboardOf(gateway)}/${name}`)
+          await page.getByText(ready).waitFor()
+          await page.getByRole('rowheader').or(page.getByRole('cell')).first().waitFor()
+          expect(await seriousFindings(page), `${name}, ${colorScheme}, ${width}`).toEqual([])
+          expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(width)
+        }
       }
   }, 60_000)
 

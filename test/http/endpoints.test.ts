@@ -311,6 +311,19 @@ describe('every real answer has the fields of its schema, and no others:', () =>
     await checkReports()
   })
 
+  it('live figures, without calls and with calls that passed, failed and were refused', async () => {
+    const gateway = await open({ env: { MAX_REQUESTS_PER_MINUTE: '2' } })
+    const check = async () => {
+      await checkAnswer(gateway, 'GET', '/llm/live')
+      await checkAnswer(gateway, 'GET', '/llm/limits/levels?search=minute')
+    }
+    await check()
+    await (await gateway.client.asks('openai', { cap: 50 })).text()
+    gateway.provider.says(({ response }) => void response.writeHead(500).end())
+    for (let count = 0; count < 2; count++) await (await gateway.client.asks('openai', { cap: 50 })).text()
+    await check()
+  })
+
   it('of a tracked call', async () => {
     const gateway = await open({ env: KEYS })
     const timestamp = new Date(gateway.clock.now().wallMs).toISOString()

@@ -60,7 +60,7 @@ describe('a key sees nothing of another', () => {
     const gateway = await openBobs()
     expect(REPORTS.length).toBeGreaterThan(13)
     for (const path of REPORTS) {
-      const hasFormats = path.startsWith('/token-usage') && !path.endsWith('/recommendations')
+      const hasFormats = path.startsWith('/token-usage') && !/\/(recommendations|series|forecast)$/.test(path)
       const formats = hasFormats ? ['', '?format=csv'] : ['']
       for (const format of formats) {
         const { status, text } = await ask(gateway, path + format, AS_ALICE)
