@@ -73,7 +73,7 @@ export async function analytics(startOurs: StartOurs, options: AnalyticsOptions)
 }
 
 /** A ledger that is filled, now or by an earlier run. It gets its name once it is whole. */
-function filled(kind: 'older' | 'varied', { rows, ledgers = folder }: AnalyticsOptions): string {
+export function filled(kind: 'older' | 'varied', { rows, ledgers = folder }: AnalyticsOptions): string {
   const directory = resolve(ledgers)
   const file = join(directory, `${kind}-${rows}.db`)
   if (existsSync(file)) return file

@@ -10,16 +10,18 @@ import { firstContent } from './first-content.ts'
 import { bursarEnv, ROOT, startGateway } from './gateway.ts'
 import { type KeysFound, keys } from './keys.ts'
 import { costOf, folder, median, type Subject, start, startLoader, watchOthers } from './measure.ts'
+import { pages } from './pages.ts'
 import { startPortkey } from './peers.ts'
 import { SOAK_ENV, soak } from './soak.ts'
 import { translated } from './translated.ts'
 import { verdict } from './verdict.ts'
 
 const HELP = `npm run bench -- [options]
-  --only 1kb|100kb|stream|latency|translated|soak|start|keys|analytics   one case (default: all but the last four)
+  --only 1kb|100kb|stream|latency|translated|soak|start|keys|analytics|pages   one case (default: all but
+                the last five)
   --pairs N     pairs of runs (7)        --seconds N   length of one run (10)
   --quick       3 pairs of 4 seconds     --minutes N   length of the soak (10): calls, streams, clients that leave, faults
-  --rows N      ledger rows for start and analytics (10000000)
+  --rows N      ledger rows for start, analytics and pages (10000000)
   --keys N      keys with limits for keys (100000)
   --ledgers DIR keeps the ledgers of analytics, and takes them from there if they are there
   --peers       what a call costs another gateway, as many times ours (needs the npm registry)
@@ -27,7 +29,7 @@ const HELP = `npm run bench -- [options]
                 (about 75 minutes, or 20 with --quick; --only 1kb|100kb|stream|translated|latency|memory)
   --self        measure the bare proxy against itself: how much this machine lies`
 
-const CASES = ['1kb', '100kb', 'stream', 'latency', 'translated', 'soak', 'start', 'keys', 'analytics']
+const CASES = ['1kb', '100kb', 'stream', 'latency', 'translated', 'soak', 'start', 'keys', 'analytics', 'pages']
 
 const { values: flags } = parseArgs({
   options: {
@@ -174,6 +176,14 @@ async function main(): Promise<void> {
       startGateway(name, ROOT, { ...bursarEnv(upstream, database), ...env })
     const othersTook = watchOthers()
     await analytics(startWith, { rows: Number(flags.rows), ledgers: flags.ledgers, pairs, seconds })
+    return printOthers(othersTook())
+  }
+  if (flags.only === 'pages') {
+    if (flags.self) throw new Error('--self: the bare proxy has no pages')
+    const startWith = (name: string, database: string, env: Record<string, string>) =>
+      startGateway(name, ROOT, { ...bursarEnv(upstream, database), ...env })
+    const othersTook = watchOthers()
+    await pages(startWith, { rows: Number(flags.rows), ledgers: flags.ledgers, pairs, seconds })
     return printOthers(othersTook())
   }
   const ours = await startOurs()

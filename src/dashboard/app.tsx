@@ -106,7 +106,9 @@ function Pages({ session, onSession }: { readonly session: Session; readonly onS
           <Route path="/calls">
             <Calls session={session} />
           </Route>
-          <Route path="/calls/:id">{({ id }) => <Call id={decodeURIComponent(id)} />}</Route>
+          <Route path="/calls/:id">
+            {({ id }) => <Call id={decodeURIComponent(id)} mayCorrect={session.can_administer} />}
+          </Route>
           <Route>
             <NoPage />
           </Route>

@@ -100,6 +100,12 @@ describe.skipIf(!hasBrowser())('the dashboard', () => {
     const [, ...rows] = parse(table) as string[][]
     expect(rows.map(([id]) => id)).toEqual(records.map(({ id }) => id))
     expect(rows).toHaveLength(3)
+    await page.getByRole('row').nth(1).getByRole('link').click()
+    await page.getByLabel('It did cost, in dollars').fill('1.25')
+    await page.getByLabel('Why').fill('the invoice')
+    await page.getByRole('button', { name: 'Correct' }).click()
+    await page.getByRole('cell', { name: 'the invoice' }).waitFor()
+    await expect.poll(() => page.getByText('$1.25').count()).toBeGreaterThan(0)
     await page.getByRole('link', { name: 'Usage' }).first().click()
     await page.getByRole('button', { name: 'Key', exact: true }).click()
     await expect.poll(() => page.url()).toContain('by=key')

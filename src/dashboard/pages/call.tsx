@@ -1,6 +1,6 @@
 // One call: what was reserved, what each attempt cost, what the provider said; or why the call was refused, and what would have fitted.
 
-import { type ReactNode, useEffect, useState } from 'react'
+import { type FormEvent, type ReactNode, useEffect, useState } from 'react'
 import { useLocation } from 'wouter'
 import type { ExplainedJson, RefusedJson } from '../../http/call-views.ts'
 import { type Received, RequestFailed, request } from '../data/api.ts'
@@ -16,7 +16,7 @@ type Refused = Received<RefusedJson>
 /** A running call is read again until it is settled. */
 const REFRESH_MS = 2_000
 
-export function Call({ id }: { readonly id: string }) {
+export function Call({ id, mayCorrect }: { readonly id: string; readonly mayCorrect: boolean }) {
   const { call, failure, tryAgain } = useCall(id)
   const [, navigate] = useLocation()
   return (
@@ -33,7 +33,10 @@ export function Call({ id }: { readonly id: string }) {
       ) : call.status === 'refused' ? (
         <RefusedCall call={call} />
       ) : (
-        <ReservedCall call={call} />
+        <>
+          <ReservedCall call={call} />
+          {mayCorrect && call.cost_usd && call.status !== 'adjusted' && <Correct call={call} onCorrected={tryAgain} />}
+        </>
       )}
     </>
   )
@@ -306,6 +309,66 @@ function Corrections({ call }: { readonly call: Explained }) {
           </tbody>
         </table>
       </div>
+    </section>
+  )
+}
+
+/** What the provider's invoice says, if the ledger has another figure. */
+function Correct({ call, onCorrected }: { readonly call: Explained; readonly onCorrected: () => void }) {
+  const [cost, setCost] = useState('')
+  const [reason, setReason] = useState('')
+  const [state, setState] = useState<'idle' | 'sending' | 'done' | { readonly failure: string }>('idle')
+  const send = async (event: FormEvent) => {
+    event.preventDefault()
+    setState('sending')
+    try {
+      const body = { call_id: call.call_id, cost_usd: cost.trim(), reason: reason.trim() }
+      await request('/admin/adjustments', { method: 'POST', body })
+      setState('done')
+      setCost('')
+      setReason('')
+      onCorrected()
+    } catch (error) {
+      setState({ failure: error instanceof RequestFailed ? error.message : 'The correction was not sent.' })
+    }
+  }
+  return (
+    <section className="card" aria-labelledby="correct">
+      <header>
+        <h2 id="correct">Correct the cost</h2>
+        <p>the call stays as it is; the difference is booked beside it, and in the audit</p>
+      </header>
+      <form className="body row" onSubmit={(event) => void send(event)}>
+        <label className="field">
+          It did cost, in dollars
+          <input
+            type="text"
+            inputMode="decimal"
+            required
+            pattern="\d+(\.\d{1,9})?"
+            title="Dollars, with nine decimals at most"
+            value={cost}
+            onChange={({ target }) => setCost(target.value)}
+          />
+        </label>
+        <label className="field grow">
+          Why
+          <input
+            type="text"
+            required
+            maxLength={500}
+            placeholder="the invoice of November"
+            value={reason}
+            onChange={({ target }) => setReason(target.value)}
+          />
+        </label>
+        <button type="submit" className="btn" disabled={state === 'sending'}>
+          Correct
+        </button>
+        <span className="small" role="status">
+          {state === 'done' ? 'Corrected.' : typeof state === 'object' ? state.failure : ''}
+        </span>
+      </form>
     </section>
   )
 }
