@@ -103,6 +103,7 @@ function connect({ dispatch, setConnection, setFailure, onSignedOut }: Listener)
     clearTimeout(refreshTimer)
     try {
       const answer = await request<LiveAnswer>('/llm/live', { signal: ended.signal })
+      if (ended.signal.aborted) return
       dispatch({ kind: 'whole', answer: answer as LiveAnswer, at: Date.now() })
       setConnection(source.readyState === EventSource.OPEN ? 'live' : 'refreshing')
       setFailure(undefined)
@@ -117,16 +118,18 @@ function connect({ dispatch, setConnection, setFailure, onSignedOut }: Listener)
     if (!ended.signal.aborted) refreshTimer = setTimeout(refresh, REFRESH_MS)
   }
   source.addEventListener('state', ({ data }) => {
+    if (ended.signal.aborted) return
     heard()
     dispatch({ kind: 'state', event: JSON.parse(data), at: Date.now() })
   })
   source.addEventListener('calls', ({ data }) => {
+    if (ended.signal.aborted) return
     heard()
     dispatch({ kind: 'calls', event: JSON.parse(data) })
   })
   source.addEventListener('error', () => {
     clearTimeout(staleTimer)
-    if (refreshTimer === undefined) void refresh()
+    if (refreshTimer === undefined && !ended.signal.aborted) void refresh()
   })
   return () => {
     ended.abort()

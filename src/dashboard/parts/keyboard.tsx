@@ -16,7 +16,7 @@ export function useShortcuts(shortcuts: readonly Shortcut[]): void {
     const press = (event: KeyboardEvent) => {
       const { target, key, ctrlKey, metaKey, altKey } = event
       if (ctrlKey || metaKey || altKey) return
-      if (target instanceof HTMLElement && target.closest('input, select, textarea, dialog')) return
+      if (target instanceof HTMLElement && target.closest('input, select, textarea, dialog[open]')) return
       const shortcut = known.current.find(({ keys }) => keys === key.toLowerCase())
       if (!shortcut) return
       event.preventDefault()
