@@ -158,7 +158,7 @@ async function olderLedger(loader: Loader, start: () => Promise<Subject>): Promi
 
 const POLL_MS = 100
 
-async function untilSums(subject: Subject): Promise<string> {
+export async function untilSums(subject: Subject): Promise<string> {
   for (;;) {
     const { status, text } = await ask(subject, '/token-usage/by-model?days=90')
     if (status === 200) return 'built'

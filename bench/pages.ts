@@ -3,7 +3,7 @@
 import { existsSync } from 'node:fs'
 import { get, type IncomingMessage } from 'node:http'
 import { chromium } from 'playwright-core'
-import { filled } from './analytics.ts'
+import { filled, untilSums } from './analytics.ts'
 import { costOf, type Loader, measure, median, type Subject, startLoader } from './measure.ts'
 import { verdict } from './verdict.ts'
 
@@ -31,6 +31,7 @@ export async function pages(startOurs: StartOurs, { rows, ledgers, pairs, second
   const file = filled('varied', { rows, ledgers, pairs, seconds })
   const subject = await startOurs('ours', '', { ADMIN_KEY, DATABASE_URL: `sqlite:${file}`, LOG_LEVEL: 'warn' })
   console.log(`a ledger of ${rows} entries`)
+  await untilSums(subject)
   await paint(subject)
   await openPages(startLoader(), subject, pairs, seconds)
   await subject.stop()

@@ -11,20 +11,39 @@ const RETRY_MS = 2_000
 /** Minutes that may still change: the one that runs, and the one before, whose calls settle. */
 const CHANGING_MINUTES = 5
 
-interface State {
+export interface State {
   readonly at: string
   readonly minutes: readonly unknown[]
 }
 
+/** A state as text. */
+export interface StateTexts {
+  /** With all minutes. */
+  readonly whole: string
+  /** With the minutes that may still change. */
+  readonly news: string
+  /** Without the clock: if nothing else changed, nothing is sent. */
+  readonly mark: string
+}
+
+export function textsOf(state: State): StateTexts {
+  const { at, minutes, ...rest } = state
+  const body = JSON.stringify(rest).slice(1, -1)
+  const news = JSON.stringify(minutes.slice(-CHANGING_MINUTES))
+  return {
+    whole: `{"at":"${at}","minutes":${JSON.stringify(minutes)},${body}}`,
+    news: `{"at":"${at}","minutes":${news},${body}}`,
+    // The time until windows turn runs with the clock.
+    mark: news + body.replaceAll(/"resets_in_ms":[\d.e+]+/g, ''),
+  }
+}
+
 interface StreamParts {
   readonly hub: LiveHub
-  readonly state: () => Promise<State>
+  readonly state: () => Promise<StateTexts>
   readonly newestCalls: () => Promise<readonly unknown[]>
-  /** What happened to calls after a number. */
-  readonly changes: (
-    seq: number,
-    limit: number,
-  ) => Promise<{ readonly calls: readonly unknown[]; readonly skipped: number }>
+  /** What happened to calls after a number, as the text of an event; empty if nothing did. */
+  readonly changes: (seq: number, limit: number) => Promise<string>
   /** False, or rejects, once the reader may read no more. */
   readonly mayRead: () => Promise<boolean>
   /** The id of the last event that the reader has. */
@@ -64,11 +83,11 @@ export class LiveStream {
     const { hub, state, newestCalls, lastEventId } = this.#parts
     const known = seqOf(lastEventId, hub.epoch)
     const now = await state()
-    this.#sent = textOf(now)
-    const head = `retry: ${RETRY_MS}\n\n${this.#event('state', now)}`
+    this.#sent = now.mark
+    const head = `retry: ${RETRY_MS}\n\n${this.#event('state', now.whole)}`
     const isResumed = known !== undefined && known <= hub.calls.lastSeq
     if (isResumed) this.#seq = known
-    const calls = isResumed ? '' : this.#event('calls', { calls: await newestCalls() })
+    const calls = isResumed ? '' : this.#event('calls', JSON.stringify({ calls: await newestCalls() }))
     this.#write(head + calls)
     this.#stop = hub.read(() => void this.#tick())
   }
@@ -105,37 +124,26 @@ export class LiveStream {
   async #news(): Promise<string> {
     const { hub, state, changes } = this.#parts
     const lastSeq = hub.calls.lastSeq
-    const { calls, skipped } = await changes(this.#seq, MAX_CALLS_PER_EVENT)
+    const calls = await changes(this.#seq, MAX_CALLS_PER_EVENT)
     this.#seq = lastSeq
     const now = await state()
-    const whole = textOf(now)
     let text = ''
-    if (whole !== this.#sent) {
-      this.#sent = whole
-      text += this.#event('state', { ...now, minutes: now.minutes.slice(-CHANGING_MINUTES) })
+    if (now.mark !== this.#sent) {
+      this.#sent = now.mark
+      text += this.#event('state', now.news)
     }
-    if (calls.length > 0)
-      text += this.#event('calls', {
-        calls,
-        skipped,
-        ...(hub.calls.oneOf > 1 ? { shown: { one_of: hub.calls.oneOf } } : {}),
-      })
+    if (calls !== '') text += this.#event('calls', calls)
     this.#idleTicks = text === '' ? this.#idleTicks + 1 : 0
     return this.#idleTicks > 0 && this.#idleTicks % HEARTBEAT_TICKS === 0 ? ':\n\n' : text
   }
 
-  #event(name: string, data: unknown): string {
-    return `id: ${this.#parts.hub.epoch}/${this.#seq}\nevent: ${name}\ndata: ${JSON.stringify(data)}\n\n`
+  #event(name: string, data: string): string {
+    return `id: ${this.#parts.hub.epoch}/${this.#seq}\nevent: ${name}\ndata: ${data}\n\n`
   }
 
   #write(text: string): void {
     if (!this.#isEnded) this.#sink?.enqueue(this.#encoder.encode(text))
   }
-}
-
-/** A state without the clock: if nothing else changed, nothing is sent. */
-function textOf({ at: _, ...state }: State): string {
-  return JSON.stringify(state, (name, value) => (name === 'resets_in_ms' ? undefined : value))
 }
 
 /** Undefined for none, and for the id of another process: its numbers mean nothing here. */

@@ -33,7 +33,7 @@ import type { UpstreamLimitTracker } from '../telemetry/upstream-limit-tracker.t
 import { entryJson, entrySchema } from './call-views.ts'
 import { type Endpoint, endpointsFor } from './endpoint.ts'
 import { limitJson, limitSchema } from './limits.ts'
-import { LiveStream } from './live-stream.ts'
+import { LiveStream, type StateTexts, textsOf } from './live-stream.ts'
 import { showsSimulated } from './stats.ts'
 import { wholeNumber } from './usage-request.ts'
 import {
@@ -197,7 +197,7 @@ async function openStream(
     )
   const stream = new LiveStream({
     hub,
-    state: () => view.state(),
+    state: () => view.texts(),
     newestCalls: () => view.newestCalls(),
     changes: (seq, limit) => view.changes(seq, limit),
     mayRead: async () => {
@@ -221,7 +221,28 @@ interface Queried {
   readonly providers: LiveJson['providers']
 }
 
+/** The texts of a second, for all who read the same. */
+interface SharedTexts {
+  readonly tickCount: number
+  readonly states: Map<string, Promise<StateTexts>>
+  readonly changes: Map<string, Promise<string>>
+}
+
+const textsByHub = new WeakMap<LiveHub, SharedTexts>()
 const queriedByHub = new WeakMap<LiveHub, Map<string, Promise<Queried>>>()
+
+function sharedTexts(hub: LiveHub): SharedTexts {
+  let texts = textsByHub.get(hub)
+  if (texts?.tickCount !== hub.tickCount)
+    textsByHub.set(hub, (texts = { tickCount: hub.tickCount, states: new Map(), changes: new Map() }))
+  return texts
+}
+
+function shared<Value>(known: Map<string, Promise<Value>>, name: string, make: () => Promise<Value>): Promise<Value> {
+  let value = known.get(name)
+  if (!value) known.set(name, (value = make()))
+  return value
+}
 
 /** What one viewer sees. */
 class LiveView {
@@ -236,6 +257,12 @@ class LiveView {
     if (viewer.role === 'key' && filter.key !== undefined && filter.key !== viewer.key)
       throw new Problem('forbidden', 'An API key sees its own calls alone: leave the parameter key out.', 'key')
     this.#filter = filter
+  }
+
+  /** The state as text, made once a second for all readers of the same key. */
+  texts(): Promise<StateTexts> {
+    const { states } = sharedTexts(this.#parts.hub)
+    return shared(states, JSON.stringify(this.key), () => this.state().then(textsOf))
   }
 
   async state(): Promise<LiveState> {
@@ -367,11 +394,15 @@ class LiveView {
       .slice(0, MAX_CALLS)
   }
 
-  /** What happened to calls after a number, the oldest first. */
-  async changes(seq: number, limit: number) {
-    const simulated = await showsSimulated(this.#parts)
-    const { calls, skipped } = this.#parts.hub.calls.after(seq, (call) => this.#matches(call, simulated), limit)
-    return { calls: calls.map(callJson), skipped }
+  /** What happened to calls after a number, the oldest first, as text: made once for all readers who are as far. Empty if nothing did. */
+  changes(seq: number, limit: number): Promise<string> {
+    const { hub } = this.#parts
+    return shared(sharedTexts(hub).changes, JSON.stringify([this.key, this.#filter, seq, limit]), async () => {
+      const simulated = await showsSimulated(this.#parts)
+      const { calls, skipped } = hub.calls.after(seq, (call) => this.#matches(call, simulated), limit)
+      const shown = hub.calls.oneOf > 1 ? { shown: { one_of: hub.calls.oneOf } } : {}
+      return calls.length === 0 ? '' : JSON.stringify({ calls: calls.map(callJson), skipped, ...shown })
+    })
   }
 
   #matches(call: LiveCall, simulated: boolean): boolean {

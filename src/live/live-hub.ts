@@ -33,6 +33,7 @@ export class LiveHub implements CallListener {
   #idleTicks = IDLE_TICKS
   #timer: Timer | undefined
   #isClosed = false
+  #tickCount = 0
   /** The realms whose levels somebody asked for. */
   readonly #watched = new Set<LiveLevels>()
 
@@ -59,6 +60,11 @@ export class LiveHub implements CallListener {
 
   get epoch(): string {
     return this.#parts.epoch
+  }
+
+  /** Grows once a second while somebody looks: what was made of the figures since then is made once for all readers. */
+  get tickCount(): number {
+    return this.#tickCount
   }
 
   get isFull(): boolean {
@@ -119,6 +125,7 @@ export class LiveHub implements CallListener {
       this.#parts.fail(error)
     }
     if (this.#isClosed) return
+    this.#tickCount += 1
     for (const reader of this.#readers) reader()
     this.#timer = this.#parts.timers.setTimeout(() => void this.#tick(), TICK_MS).unref()
   }
