@@ -1,10 +1,10 @@
 // Line chart: rates over time on a canvas, with the legend as the read-out, a crosshair shared by the page, and a table beside.
 
-import { useId, useMemo, useState } from 'react'
+import { useMemo, useState } from 'react'
 import type uPlot from 'uplot'
 import { clockTime } from '../data/format.ts'
+import { ChartCard } from './chart-card.tsx'
 import { type Colour, Plot, SHARED_CURSOR } from './plot.tsx'
-import { Segments } from './segments.tsx'
 
 export interface Series {
   readonly name: string
@@ -24,9 +24,7 @@ interface LineChartProps {
 const HEIGHT_PX = 190
 
 export function LineChart({ title, subtitle, times, series, shown }: LineChartProps) {
-  const [view, setView] = useState<'chart' | 'table'>('chart')
   const [pointed, setPointed] = useState<number>()
-  const heading = useId()
   const index = pointed !== undefined && pointed < times.length ? pointed : times.length - 1
   const time = times[index]
   const data = useMemo(
@@ -34,25 +32,11 @@ export function LineChart({ title, subtitle, times, series, shown }: LineChartPr
     [times, series],
   )
   return (
-    <section className="card" aria-labelledby={heading}>
-      <header>
-        <h2 id={heading}>{title}</h2>
-        <p>{subtitle}</p>
-        <div className="end">
-          <Segments
-            label={`${title}: chart or table`}
-            choices={[
-              ['chart', 'Chart'],
-              ['table', 'Table'],
-            ]}
-            chosen={view}
-            onChoose={setView}
-          />
-        </div>
-      </header>
-      {view === 'table' ? (
-        <MinuteTable title={title} times={times} series={series} shown={shown} />
-      ) : (
+    <ChartCard
+      title={title}
+      subtitle={subtitle}
+      table={<MinuteTable title={title} times={times} series={series} shown={shown} />}
+      chart={
         <>
           <p className="readout">
             <b>{time === undefined ? '' : clockTime(time, false)}</b>
@@ -74,8 +58,8 @@ export function LineChart({ title, subtitle, times, series, shown }: LineChartPr
             onPoint={setPointed}
           />
         </>
-      )}
-    </section>
+      }
+    />
   )
 }
 

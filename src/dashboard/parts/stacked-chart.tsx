@@ -1,9 +1,9 @@
 // Stacked chart: sums over time as bars, one colour for each series and grey for all others; the legend is the read-out.
 
-import { useId, useMemo, useState } from 'react'
+import { useMemo, useState } from 'react'
 import uPlot from 'uplot'
+import { ChartCard } from './chart-card.tsx'
 import { type Colour, Plot, SHARED_CURSOR } from './plot.tsx'
-import { Segments } from './segments.tsx'
 
 export interface StackedSeries {
   readonly name: string
@@ -31,31 +31,15 @@ const HEIGHT_PX = 300
 
 export function StackedChart(props: StackedChartProps) {
   const { title, subtitle, parts, series, before, hidden, shown } = props
-  const [view, setView] = useState<'chart' | 'table'>('chart')
   const [pointed, setPointed] = useState<number>()
-  const heading = useId()
   const visible = useMemo(() => series.filter(({ name }) => !hidden.has(name)), [series, hidden])
   const data = useMemo(() => dataOf(parts.length, visible, before?.values), [parts, visible, before])
   return (
-    <section className="card" aria-labelledby={heading}>
-      <header>
-        <h2 id={heading}>{title}</h2>
-        <p>{subtitle}</p>
-        <div className="end">
-          <Segments
-            label={`${title}: chart or table`}
-            choices={[
-              ['chart', 'Chart'],
-              ['table', 'Table'],
-            ]}
-            chosen={view}
-            onChoose={setView}
-          />
-        </div>
-      </header>
-      {view === 'table' ? (
-        <PartTable {...props} />
-      ) : (
+    <ChartCard
+      title={title}
+      subtitle={subtitle}
+      table={<PartTable {...props} />}
+      chart={
         <div className="body withkeys">
           <Plot
             label={labelOf(props)}
@@ -67,8 +51,8 @@ export function StackedChart(props: StackedChartProps) {
           />
           <Legend {...props} pointed={pointed} />
         </div>
-      )}
-    </section>
+      }
+    />
   )
 }
 
