@@ -2,6 +2,7 @@
 // the median of the same hour of the 14 days before, 24 hours apart, of which the ledger must know at least 7.
 
 import { scopeName } from '../config/limits.ts'
+import { median } from '../core/median.ts'
 import { formatUsd, jsonUsd } from '../core/money.ts'
 import type { UsageSum } from '../core/usage-sum.ts'
 import type { Store } from '../stores/store.ts'
@@ -89,12 +90,6 @@ function hourOf(parts: readonly UsageSum[], key: string | null, startsAtMs: numb
     usualNanoUsd: median(costs.map(({ costNanoUsd }) => costNanoUsd)),
     days,
   }
-}
-
-/** Of an even number of values, the larger one of the two in the middle: an hour is unusual a little later. */
-function median(values: readonly bigint[]): bigint {
-  const sorted = values.toSorted((left, right) => (left < right ? -1 : left > right ? 1 : 0))
-  return sorted[Math.floor(sorted.length / 2)] ?? 0n
 }
 
 export function unusualSpendAlert(hour: HourOfSpend, rule: SpendRule, atMs: number): Alert {

@@ -8,8 +8,8 @@ const IDENTIFY_TICKS = 15
 const MAX_CALLS_PER_EVENT = 200
 /** How long a client waits before it connects again. */
 const RETRY_MS = 2_000
-/** Minutes that may still change: the one that runs, and the one before, whose calls settle. */
-const CHANGING_MINUTES = 5
+/** Minutes that change often: the one that runs, and those before whose calls settle. */
+const NEW_MINUTES = 5
 
 export interface State {
   readonly at: string
@@ -20,8 +20,10 @@ export interface State {
 export interface StateTexts {
   /** With all minutes. */
   readonly whole: string
-  /** With the minutes that may still change. */
+  /** With the newest minutes alone. */
   readonly news: string
+  /** The minutes that `news` leaves out. */
+  readonly older: string
   /** Without the clock: if nothing else changed, nothing is sent. */
   readonly mark: string
 }
@@ -29,10 +31,11 @@ export interface StateTexts {
 export function textsOf(state: State): StateTexts {
   const { at, minutes, ...rest } = state
   const body = JSON.stringify(rest).slice(1, -1)
-  const news = JSON.stringify(minutes.slice(-CHANGING_MINUTES))
+  const news = JSON.stringify(minutes.slice(-NEW_MINUTES))
   return {
     whole: `{"at":"${at}","minutes":${JSON.stringify(minutes)},${body}}`,
     news: `{"at":"${at}","minutes":${news},${body}}`,
+    older: JSON.stringify(minutes.slice(0, -NEW_MINUTES)),
     // The time until windows turn runs with the clock.
     mark: news + body.replaceAll(/"resets_in_ms":[\d.e+]+/g, ''),
   }
@@ -57,7 +60,7 @@ export class LiveStream {
   #sink: ReadableStreamDefaultController<Uint8Array> | undefined
   #stop: (() => void) | undefined
   #seq: number
-  #sent = ''
+  #sent: StateTexts | undefined
   #ticks = 0
   #idleTicks = 0
   #isBusy = false
@@ -83,9 +86,9 @@ export class LiveStream {
     const { hub, state, newestCalls, lastEventId } = this.#parts
     const known = seqOf(lastEventId, hub.epoch)
     const now = await state()
-    this.#sent = now.mark
+    this.#sent = now
     const head = `retry: ${RETRY_MS}\n\n${this.#event('state', now.whole)}`
-    const isResumed = known !== undefined && known <= hub.calls.lastSeq
+    const isResumed = known !== undefined && hub.calls.goesOnAfter(known)
     if (isResumed) this.#seq = known
     const calls = isResumed ? '' : this.#event('calls', JSON.stringify({ calls: await newestCalls() }))
     this.#write(head + calls)
@@ -128,9 +131,9 @@ export class LiveStream {
     this.#seq = lastSeq
     const now = await state()
     let text = ''
-    if (now.mark !== this.#sent) {
-      this.#sent = now.mark
-      text += this.#event('state', now.news)
+    if (now.mark !== this.#sent?.mark || now.older !== this.#sent.older) {
+      text += this.#event('state', now.older === this.#sent?.older ? now.news : now.whole)
+      this.#sent = now
     }
     if (calls !== '') text += this.#event('calls', calls)
     this.#idleTicks = text === '' ? this.#idleTicks + 1 : 0

@@ -189,7 +189,7 @@ async function openStream(
   if (hub.isFull || hub.isClosed)
     throw new Problem(
       'overloaded',
-      'Too many look at live figures. Ask for them again and again in place of that.',
+      'Too many clients read live events. Ask for /llm/live without the stream, every few seconds.',
       null,
       {
         headers: ['retry-after', `${QUERIED_FOR_MS / 1000}`],
@@ -209,6 +209,7 @@ async function openStream(
   // What is wrong with the request is a whole answer.
   await stream.begin()
   signal.addEventListener('abort', () => stream.end(), { once: true })
+  if (signal.aborted) stream.end()
   return new Response(stream.body, {
     headers: { ...NO_STORE, 'content-type': 'text/event-stream; charset=utf-8', 'x-accel-buffering': 'no' },
   })
@@ -262,14 +263,15 @@ class LiveView {
   /** The state as text, made once a second for all readers of the same key. */
   texts(): Promise<StateTexts> {
     const { states } = sharedTexts(this.#parts.hub)
-    return shared(states, JSON.stringify(this.key), () => this.state().then(textsOf))
+    return shared(states, JSON.stringify(this.key), async () => textsOf(await this.state(true)))
   }
 
-  async state(): Promise<LiveState> {
+  /** @param isOfSecond levels are those that the last second left */
+  async state(isOfSecond = false): Promise<LiveState> {
     const { settings, clock, store, hub } = this.#parts
     const simulated = await showsSimulated(this.#parts)
     const own = this.key === null ? {} : { key: this.key }
-    const levels = await hub.levels(simulated)
+    const levels = await (isOfSecond ? hub.levelsOfSecond(simulated) : hub.levels(simulated))
     const { report, open } = await store.figures({ simulated, ...own })
     const { wallMs } = clock.now()
     const day = windowAt('day', settings.TIME_ZONE, wallMs)

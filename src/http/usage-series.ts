@@ -3,6 +3,7 @@
 
 import { z } from 'zod'
 import { windowAt } from '../core/calendar.ts'
+import { median } from '../core/median.ts'
 import { jsonUsd } from '../core/money.ts'
 import { Problem } from '../core/problem.ts'
 import { addUsageSum, newUsageSum, type UsageSum } from '../core/usage-sum.ts'
@@ -235,7 +236,8 @@ const FORECAST = endpoint({
     (sum, cost, index) => ((spans[index]?.startsAtMs ?? 0) >= window.fromMs ? sum + cost : sum),
     0n,
   )
-  const usual = medianOf(knownDays(report.parts.slice(-USUAL_DAYS - 1, -1)))
+  const known = knownDays(report.parts.slice(-USUAL_DAYS - 1, -1))
+  const usual = known.length === 0 ? undefined : median(known)
   return {
     answer: {
       window: periodJson({ period: window, timeZone }),
@@ -254,14 +256,6 @@ const RULE = `What is spent, and for what is left of today and for each further 
 function knownDays(parts: readonly UsageSum[]): readonly bigint[] {
   const first = parts.findIndex(({ requests }) => requests > 0)
   return first < 0 ? [] : parts.slice(first).map(({ costNanoUsd }) => costNanoUsd)
-}
-
-function medianOf(costs: readonly bigint[]): bigint | undefined {
-  if (costs.length === 0) return undefined
-  const sorted = costs.toSorted((left, right) => (left < right ? -1 : left > right ? 1 : 0))
-  const middle = sorted.length >> 1
-  const [low = 0n, high = 0n] = [sorted[sorted.length % 2 === 1 ? middle : middle - 1], sorted[middle]]
-  return (low + high) / 2n
 }
 
 /** What the rest of the window costs, if each of its days is a usual one. */

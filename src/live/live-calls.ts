@@ -49,10 +49,17 @@ export class LiveCalls {
     this.#admitted = 0
   }
 
-  /** Nobody reads any more. */
+  /** Nobody reads any more: what happens from now on is not kept, so that no reader can go on from before. */
   forget(): void {
     this.#changes.length = 0
     this.#shown.clear()
+    this.#lastSeq += 1
+  }
+
+  /** Whether everything after a number is kept. */
+  goesOnAfter(seq: number): boolean {
+    const oldest = this.#changes[0]?.seq ?? this.#lastSeq + 1
+    return seq >= oldest - 1 && seq <= this.#lastSeq
   }
 
   /**

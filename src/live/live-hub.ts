@@ -19,7 +19,7 @@ export interface LiveHubParts extends LiveLevelParts {
   readonly timers: Timers
   /** Names this process: numbers of calls begin anew with another one. */
   readonly epoch: string
-  /** Told if levels cannot be read. */
+  /** Told if levels cannot be read, and not again until they could be. */
   readonly fail: (error: unknown) => void
 }
 
@@ -34,6 +34,7 @@ export class LiveHub implements CallListener {
   #timer: Timer | undefined
   #isClosed = false
   #tickCount = 0
+  #hasFailed = false
   /** The realms whose levels somebody asked for. */
   readonly #watched = new Set<LiveLevels>()
 
@@ -75,13 +76,19 @@ export class LiveHub implements CallListener {
     return this.#isClosed
   }
 
-  /** Levels as they are now, read at most once for all who ask. Rejects with StoreUnavailable. */
+  /** Levels as they are now. Rejects with StoreUnavailable. */
   async levels(simulated: boolean): Promise<LiveLevels> {
     const levels = this.#levels[`${simulated}`]
     this.#watched.add(levels)
     this.#watch()
     await levels.refresh()
     return levels
+  }
+
+  /** Levels as the last second left them, for readers. Rejects with StoreUnavailable. */
+  async levelsOfSecond(simulated: boolean): Promise<LiveLevels> {
+    const levels = this.#levels[`${simulated}`]
+    return this.#watched.has(levels) && !this.#hasFailed ? levels : this.levels(simulated)
   }
 
   /** Calls `reader` once a second, until the function that is returned is called or the hub is closed. */
@@ -121,8 +128,10 @@ export class LiveHub implements CallListener {
     }
     try {
       for (const levels of this.#watched) await levels.refresh()
+      this.#hasFailed = false
     } catch (error) {
-      this.#parts.fail(error)
+      if (!this.#hasFailed) this.#parts.fail(error)
+      this.#hasFailed = true
     }
     if (this.#isClosed) return
     this.#tickCount += 1

@@ -99,8 +99,7 @@ export class LiveLevels {
       await this.#seed()
       this.#isSeeded = true
     }
-    const oldest = [...this.#known.values()].slice(0, LEVELS_PER_ROUND)
-    const again = [...this.#fullest(LEVELS_PER_ROUND), ...oldest]
+    const again = [...this.#fullest(LEVELS_PER_ROUND), ...this.#readLongestAgo(LEVELS_PER_ROUND)]
     const past = again.map(({ call }) => call)
     await this.#read(distinct([...this.#parts.namedCalls(this.#simulated), ...past, ...calls]))
     // What its own call did not renew is of a limit that is gone.
@@ -138,7 +137,6 @@ export class LiveLevels {
       const view = views[index]
       if (!view || charge.meter.span === 'call') return
       const name = nameOf(charge.meter)
-      // What was read last stands last.
       this.#known.delete(name)
       this.#known.set(name, { call, charge, view, fullness: fullnessOf(view), owner: ownerOf(charge.meter, call) })
     })
@@ -146,6 +144,16 @@ export class LiveLevels {
       if (this.#known.size <= MAX_LEVELS) break
       this.#known.delete(name)
     }
+  }
+
+  /** Those that were read last stand last. */
+  #readLongestAgo(limit: number): readonly KnownLevel[] {
+    const found: KnownLevel[] = []
+    for (const known of this.#known.values()) {
+      if (found.length === limit) break
+      found.push(known)
+    }
+    return found
   }
 
   #fullest(limit: number): readonly KnownLevel[] {

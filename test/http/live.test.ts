@@ -210,6 +210,34 @@ describe('the events of /llm/live', () => {
     await other.leave()
   })
 
+  it('begin anew for a reader that comes back after nobody had read for half a minute', async () => {
+    const { gateway, clock } = await open()
+    const reader = await Reader.open(gateway)
+    const lastId = reader.events.at(-1)?.id ?? ''
+    await reader.leave()
+    await second(clock, 31)
+    await gateway.client.asks('openai')
+    const again = await Reader.open(gateway, { ...AS_ADMIN, 'last-event-id': lastId })
+    expect(again.events.map(({ name }) => name)).toEqual(['state', 'calls'])
+    expect(again.events[1]?.data.calls).toHaveLength(1)
+    await again.leave()
+  })
+
+  it('have all minutes again once an older one changed, so that a slow reader misses none', async () => {
+    const { gateway, clock } = await open()
+    const reader = await Reader.open(gateway)
+    for (let minute = 0; minute < 8; minute++) {
+      await gateway.client.asks('openai')
+      await second(clock, 60)
+    }
+    await reader.take()
+    await second(clock)
+    const [state] = (await reader.take()).filter(({ name }) => name === 'state')
+    expect(state?.data.minutes).toHaveLength(60)
+    expect(state?.data.minutes.filter(({ calls }) => calls === 1)).toHaveLength(8)
+    await reader.leave()
+  })
+
   it('skip what a slow reader does not take, and then send the newest', async () => {
     const { gateway, clock } = await open()
     const reader = await Reader.open(gateway)

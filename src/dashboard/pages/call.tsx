@@ -9,6 +9,7 @@ import { CallState } from '../parts/call-state.tsx'
 import { CopyButton } from '../parts/copy.tsx'
 import { Amount, amountText } from '../parts/figures.tsx'
 import { Icon } from '../parts/icons.tsx'
+import { TableHead } from '../parts/table-head.tsx'
 
 type Explained = Received<ExplainedJson>
 type Refused = Received<RefusedJson>
@@ -245,18 +246,7 @@ function Attempts({ call }: { readonly call: Explained }) {
       </header>
       <div className="scroll">
         <table>
-          <thead>
-            <tr>
-              <th scope="col">Target</th>
-              <th scope="col">Answer</th>
-              <th scope="col" className="num">
-                Took
-              </th>
-              <th scope="col" className="num">
-                Cost
-              </th>
-            </tr>
-          </thead>
+          <TableHead columns={[['Target'], ['Answer'], ['Took', 'num'], ['Cost', 'num']]} />
           <tbody>
             {call.attempts.map(({ provider, model, status, error, duration_ms, cost_usd }, index) => (
               // biome-ignore lint/suspicious/noArrayIndexKey: attempts have an order and no name.
@@ -287,15 +277,7 @@ function Corrections({ call }: { readonly call: Explained }) {
       </header>
       <div className="scroll">
         <table>
-          <thead>
-            <tr>
-              <th scope="col">When</th>
-              <th scope="col">Why</th>
-              <th scope="col" className="num">
-                Difference
-              </th>
-            </tr>
-          </thead>
+          <TableHead columns={[['When'], ['Why'], ['Difference', 'num']]} />
           <tbody>
             {call.adjustments.map(({ adjustment_id, settled_at, reason, difference_usd }) => (
               <tr key={adjustment_id}>

@@ -11,6 +11,7 @@ import { CallState } from '../parts/call-state.tsx'
 import { Count, Money } from '../parts/figures.tsx'
 import { Icon } from '../parts/icons.tsx'
 import { Failure, Loading } from '../parts/loading.tsx'
+import { TableHead } from '../parts/table-head.tsx'
 import { Toolbar } from '../parts/toolbar.tsx'
 
 type Call = Received<RecordJson>
@@ -116,28 +117,18 @@ function RecordTable({ records }: { readonly records: readonly Call[] }) {
   return (
     <div className="scroll">
       <table className="tail">
-        <thead>
-          <tr>
-            <th scope="col">Time</th>
-            <th scope="col">Outcome</th>
-            <th scope="col" className="p2">
-              Who
-            </th>
-            <th scope="col">Model</th>
-            <th scope="col" className="num p3">
-              In
-            </th>
-            <th scope="col" className="num p3">
-              Out
-            </th>
-            <th scope="col" className="num p3">
-              Took
-            </th>
-            <th scope="col" className="num edge">
-              Cost
-            </th>
-          </tr>
-        </thead>
+        <TableHead
+          columns={[
+            ['Time'],
+            ['Outcome'],
+            ['Who', 'p2'],
+            ['Model'],
+            ['In', 'num p3'],
+            ['Out', 'num p3'],
+            ['Took', 'num p3'],
+            ['Cost', 'num edge'],
+          ]}
+        />
         <tbody>
           {records.map((call) => (
             <RecordRow key={call.id} call={call} />

@@ -3,6 +3,7 @@
 import { duration, share } from '../data/format.ts'
 import type { LiveProvider } from '../data/live-state.ts'
 import { Icon } from '../parts/icons.tsx'
+import { TableHead } from '../parts/table-head.tsx'
 
 export function Providers({ providers }: { readonly providers: readonly LiveProvider[] }) {
   const used = providers.filter(({ configured, calls }) => configured || calls > 0)
@@ -22,20 +23,7 @@ export function Providers({ providers }: { readonly providers: readonly LiveProv
       ) : (
         <div className="scroll">
           <table>
-            <thead>
-              <tr>
-                <th scope="col">Provider</th>
-                <th scope="col" className="num">
-                  Errors
-                </th>
-                <th scope="col" className="num">
-                  p50
-                </th>
-                <th scope="col" className="num">
-                  Their limit left
-                </th>
-              </tr>
-            </thead>
+            <TableHead columns={[['Provider'], ['Errors', 'num'], ['p50', 'num'], ['Their limit left', 'num']]} />
             <tbody>
               {used.map((provider) => (
                 <ProviderRow key={provider.name} provider={provider} />

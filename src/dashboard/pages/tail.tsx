@@ -7,6 +7,7 @@ import { type LiveCall, timeOf } from '../data/live-state.ts'
 import { CallState } from '../parts/call-state.tsx'
 import { Count, Money } from '../parts/figures.tsx'
 import { Icon } from '../parts/icons.tsx'
+import { TableHead } from '../parts/table-head.tsx'
 
 interface TailProps {
   /** When the page was opened, by the gateway's clock: earlier calls are not new. */
@@ -144,25 +145,17 @@ function EmptyTail({ hasCalls, onClear }: { readonly hasCalls: boolean; readonly
 function CallTable({ calls, since }: { readonly calls: readonly LiveCall[]; readonly since: string }) {
   return (
     <table className="tail">
-      <thead>
-        <tr>
-          <th scope="col">Time</th>
-          <th scope="col">Outcome</th>
-          <th scope="col" className="p2">
-            Who
-          </th>
-          <th scope="col">Model</th>
-          <th scope="col" className="num p2">
-            Tokens
-          </th>
-          <th scope="col" className="num p3">
-            Took
-          </th>
-          <th scope="col" className="num edge">
-            Cost
-          </th>
-        </tr>
-      </thead>
+      <TableHead
+        columns={[
+          ['Time'],
+          ['Outcome'],
+          ['Who', 'p2'],
+          ['Model'],
+          ['Tokens', 'num p2'],
+          ['Took', 'num p3'],
+          ['Cost', 'num edge'],
+        ]}
+      />
       <tbody>
         {calls.map((call) => (
           <CallRow key={call.call_id} call={call} isNew={timeOf(call) > since} />

@@ -16,6 +16,7 @@ import { Failure, Loading } from '../parts/loading.tsx'
 import type { Colour } from '../parts/plot.tsx'
 import { Segments } from '../parts/segments.tsx'
 import { StackedChart, type StackedSeries } from '../parts/stacked-chart.tsx'
+import { TableHead } from '../parts/table-head.tsx'
 import { Toolbar } from '../parts/toolbar.tsx'
 import { SimulatedPill } from './today.tsx'
 
@@ -379,23 +380,9 @@ function Speed({ query }: { readonly query: string }) {
       ) : (
         <div className="scroll">
           <table>
-            <thead>
-              <tr>
-                <th scope="col">Provider</th>
-                <th scope="col" className="num">
-                  p50
-                </th>
-                <th scope="col" className="num">
-                  p95
-                </th>
-                <th scope="col" className="num p2">
-                  First token
-                </th>
-                <th scope="col" className="num">
-                  Errors
-                </th>
-              </tr>
-            </thead>
+            <TableHead
+              columns={[['Provider'], ['p50', 'num'], ['p95', 'num'], ['First token', 'num p2'], ['Errors', 'num']]}
+            />
             <tbody>
               {answer.groups.map((group) => (
                 <tr key={String(group.provider)}>
@@ -443,17 +430,7 @@ function Savings({ query }: { readonly query: string }) {
       </header>
       <div className="scroll">
         <table>
-          <thead>
-            <tr>
-              <th scope="col">What</th>
-              <th scope="col" className="p2">
-                Arithmetic
-              </th>
-              <th scope="col" className="num">
-                Saving
-              </th>
-            </tr>
-          </thead>
+          <TableHead columns={[['What'], ['Arithmetic', 'p2'], ['Saving', 'num']]} />
           <tbody>
             {answer.recommendations.map(({ kind, model, to, caller, explanation, saving, is_bound, held_per_call }) => (
               <tr key={`${kind} ${model} ${to} ${caller?.key} ${caller?.user}`}>
